@@ -1,0 +1,459 @@
+#include "alloc.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "batch.h"
+#include "large.h"
+#include "lock.h"
+#include "mid.h"
+#include "os.h"
+#include "refill.h"
+#include "say.h"
+#include "superslab.h"
+#include "tunables.h"
+
+HAK_DEF bool hak_alloc_has_key;
+HAK_DEF unsigned hak_alloc_key;
+
+static struct hak_lock alloc_start_lock = HAK_LOCK_INIT(HAK_RANK_INIT);
+static _Atomic uint32_t alloc_started;
+
+/* In the window: no block of another allocator lies there, unless the kernel chose the window's place. */
+static bool alloc_is_our_memory(const void *p)
+{
+	size_t number = hak_registry_number(p);
+
+	if (number >= hak_registry_slabs())
+		return false;
+	return !hak_registry.follow || hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->state, relaxed) > HAK_SLOT_TAKEN;
+}
+
+/* ---- the C library's own allocator, for its own blocks ---- */
+
+#if defined(PIC) && !defined(HAK_NO_LIBC_NAMES)
+/* glibc exports these for allocators like ours; in a static link they would bring its malloc.o in. */
+extern void __libc_free(void *p) HAK_WEAK;
+extern void *__libc_malloc(size_t size) HAK_WEAK;
+extern void *__libc_realloc(void *p, size_t size) HAK_WEAK;
+extern char *__curbrk HAK_WEAK;
+#define ALLOC_HAS_LIBC (__libc_free && __libc_malloc && __libc_realloc)
+
+/* Does this look like the head of a glibc chunk (malloc/malloc.c, "Chunk format")? */
+static bool alloc_is_libc_block(const void *p)
+{
+	size_t head, before, page = hak_registry.page;
+
+	if (!ALLOC_HAS_LIBC || (uintptr_t)p % (2 * sizeof(size_t)) != 0 || (uintptr_t)p < page || alloc_is_our_memory(p) ||
+	    !hak_os_is_mapped((const size_t *)p - 2))
+		return false;
+	head = ((const size_t *)p)[-1];
+	before = ((const size_t *)p)[-2];
+	if (head & 2) /* mapped on its own */
+		return ((((uintptr_t)p - 2 * sizeof(size_t) - before) | (before + (head & ~(size_t)7))) & (page - 1)) == 0;
+	if ((head & ~(size_t)7) < 4 * sizeof(size_t) || (head & 8) != 0 || head >> (HAK_ADDRESS_BITS - 1) != 0)
+		return false;
+	return (head & 4) != 0 || !&__curbrk || (const char *)p < __curbrk;
+}
+
+static void alloc_libc_free(void *p) { __libc_free(p); }
+static void *alloc_libc_malloc(size_t size) { return ALLOC_HAS_LIBC ? __libc_malloc(size) : NULL; }
+static void *alloc_libc_realloc(void *p, size_t size) { return __libc_realloc(p, size); }
+static size_t alloc_libc_usable_size(const void *p)
+{
+	size_t head = ((const size_t *)p)[-1];
+
+	return (head & ~(size_t)7) - ((head & 2) ? 2 : 1) * sizeof(size_t);
+}
+#else
+static bool alloc_is_libc_block(const void *p) { return (void)p, false; }
+static void alloc_libc_free(void *p) { (void)p; }
+static void *alloc_libc_malloc(size_t size) { return (void)size, NULL; }
+static void *alloc_libc_realloc(void *p, size_t size) { return (void)p, (void)size, NULL; }
+static size_t alloc_libc_usable_size(const void *p) { return (void)p, 0; }
+#endif
+
+/* ---- which block is it ---- */
+
+static uint32_t alloc_tag(const void *p)
+{
+	size_t number = hak_registry_number(p);
+
+	return number < hak_registry_slabs() ? hak_registry_tag(number) : 0;
+}
+
+static unsigned alloc_class(uint32_t tag) { return tag % (1u << HAK_TAG_SHIFT) / HAK_CACHE_SIZE; }
+
+/* Our own memory, but no block of ours begins there: say what it is and die. */
+static HAK_COLD HAK_NORETURN void alloc_die(const char *entry, const void *p, uint32_t tag)
+{
+	size_t number = hak_registry_number(p);
+
+	if (tag == HAK_TAG_INNER || tag == HAK_TAG_MID)
+		hak_say_fatal(HAK_FATAL_INTERIOR, entry, p, (size_t)hak_slab_head(number)->free << HAK_SLAB_SHIFT);
+	if (tag == HAK_TAG_LARGE)
+		hak_say_fatal(HAK_FATAL_INTERIOR, entry, p, hak_large_size(hak_registry_address(number)));
+	if (alloc_is_our_memory(p))
+		hak_say_fatal(HAK_FATAL_NO_BLOCK, entry, p, 0);
+	hak_say_fatal(HAK_FATAL_NOT_OURS, entry, p, 0);
+}
+
+static bool alloc_is_ours(uint32_t tag) { return tag >> HAK_TAG_SHIFT >= HAK_OWNER_FIRST; }
+
+/* A mid or large block must be named by its start. */
+static bool alloc_is_start(const void *p, uint32_t tag)
+{
+	return (tag == HAK_TAG_MID || tag == HAK_TAG_LARGE) && (uintptr_t)p % HAK_SLAB_SIZE == 0;
+}
+
+/* Bytes of the block; *foreign: it is the C library's. */
+static size_t alloc_size(const char *entry, const void *p, uint32_t tag, bool *foreign)
+{
+	*foreign = false;
+	if (alloc_is_ours(tag))
+		return hak_classes[alloc_class(tag)].size;
+	if (alloc_is_start(p, tag))
+		return tag == HAK_TAG_MID ? hak_mid_size(p) : hak_large_size(p);
+	*foreign = tag == 0 && alloc_is_libc_block(p);
+	if (!*foreign)
+		alloc_die(entry, p, tag);
+	return alloc_libc_usable_size(p);
+}
+
+/* ---- the thread's heap ---- */
+
+HAK_FN void hak_alloc_lock(void) { hak_lock_take(&alloc_start_lock); }
+HAK_FN void hak_alloc_unlock(void) { hak_lock_release(&alloc_start_lock); }
+
+static HAK_COLD bool alloc_start_slow(void)
+{
+	bool ok = true;
+
+	hak_lock_take(&alloc_start_lock);
+	if (!hak_load(&alloc_started, relaxed)) {
+		ok = hak_registry_start();
+		hak_store(&alloc_started, ok, release); /* partner: hak_alloc_start */
+	}
+	hak_lock_release(&alloc_start_lock);
+	return ok;
+}
+
+HAK_FN bool hak_alloc_start(void)
+{
+	return hak_load(&alloc_started, acquire) || alloc_start_slow(); /* partner: alloc_start_slow */
+}
+
+/* A heap for a thread that has none. */
+static HAK_COLD struct hak_heap *alloc_attach(void)
+{
+	struct hak_heap *heap = hak_alloc_start() ? hak_heap_acquire() : NULL;
+
+	if (!heap || hak_thread.gone)
+		return heap;
+	hak_thread.heap = heap;
+	if (hak_alloc_has_key)
+		pthread_setspecific(hak_alloc_key, &hak_thread); /* may allocate: the heap is there */
+	return heap;
+}
+
+/* A heap for one call: of a signal handler that interrupted the allocator, or of a thread that is gone. */
+static HAK_COLD struct hak_heap *alloc_borrow(void)
+{
+	struct hak_heap *heap;
+
+	do
+		heap = hak_heap_acquire();
+	while (heap && hak_heap_enter(heap) != HAK_ENTER_OK);
+	return heap;
+}
+
+HAK_FN struct hak_heap *hak_alloc_heap(void)
+{
+	for (;;) {
+		struct hak_heap *heap = hak_thread.heap;
+
+		if (hak_unlikely(heap == &hak_empty_heap)) {
+			heap = alloc_attach();
+			if (!heap)
+				return NULL;
+			if (!hak_thread.gone && heap != hak_thread.heap)
+				continue; /* attaching allocated, and that call left the heap to a visitor */
+		}
+		switch (hak_heap_enter(heap)) {
+		case HAK_ENTER_OK:
+			return heap;
+		case HAK_ENTER_AGAIN:
+			return alloc_borrow();
+		case HAK_ENTER_LEFT: /* to its visitor */
+			hak_thread.heap = &hak_empty_heap;
+			break;
+		}
+	}
+}
+
+/* A thread whose end has been announced to everybody keeps no heap: each call borrows one. */
+HAK_FN void hak_alloc_leave(struct hak_heap *heap)
+{
+	if (hak_unlikely(heap != hak_thread.heap))
+		hak_refill_leave(heap);
+	else
+		hak_heap_exit(heap);
+}
+
+/* ---- reclaim ---- */
+
+static HAK_COLD void alloc_reclaim(struct hak_heap *heap)
+{
+	if (heap)
+		hak_refill_settle(heap);
+	hak_refill_visit_all();
+	hak_large_trim(hak_os_now(), 0);
+	hak_batch_purge_all();
+	hak_superslab_shrink(0);
+}
+
+HAK_FN size_t hak_alloc_trim(void)
+{
+	struct hak_heap *heap = hak_alloc_heap();
+	size_t bytes;
+
+	if (heap) {
+		hak_refill_settle(heap);
+		hak_alloc_leave(heap);
+	}
+	hak_refill_visit_all();
+	bytes = hak_refill_purge_all();
+	bytes += hak_large_trim(hak_os_now(), 0);
+	return bytes + hak_batch_purge_all();
+}
+
+/* ---- malloc ---- */
+
+static HAK_COLD void *alloc_fail(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void *alloc_mid(size_t size, size_t align, bool *zero)
+{
+	void *p;
+
+	while ((p = hak_mid_alloc(size, align, zero)) == NULL)
+		if (!hak_superslab_grow())
+			return NULL;
+	return p;
+}
+
+/* One try at any size.  class: of a cached size, else HAK_CLASS_COUNT. */
+static void *alloc_once(struct hak_heap *heap, size_t size, size_t align, unsigned class, bool *zero)
+{
+	if (class < HAK_CLASS_COUNT)
+		return heap ? hak_refill(heap, class) : NULL;
+	if (size <= HAK_MID_MAX && align <= HAK_SS_SIZE)
+		return alloc_mid(size, align, zero);
+	return hak_large_alloc(size, align, zero);
+}
+
+static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
+{
+	struct hak_heap *heap;
+	void *p;
+
+	if (align > PTRDIFF_MAX || size > PTRDIFF_MAX - align || !hak_alloc_start())
+		return alloc_fail();
+	heap = hak_alloc_heap();
+	*zero = false;
+	p = alloc_once(heap, size, align, class, zero);
+	if (hak_unlikely(!p)) {
+		alloc_reclaim(heap);
+		p = alloc_once(heap, size, align, class, zero);
+	}
+	if (hak_likely(heap != NULL))
+		hak_alloc_leave(heap);
+	return p ? p : alloc_fail();
+}
+
+static unsigned alloc_class_of(size_t size)
+{
+	return size <= HAK_CLASS_MAX ? hak_class_of(size ? size : 1) : HAK_CLASS_COUNT;
+}
+
+HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
+{
+	bool zero;
+
+	if (hak_unlikely(!hak_setting(tiny_use_superslab)) && size <= HAK_TINY_MAX) {
+		void *p = alloc_libc_malloc(size); /* NULL in a static link: it has no other malloc */
+		if (p)
+			return p;
+	}
+	return alloc_any(size, 1, alloc_class_of(size), &zero);
+}
+
+HAK_FN HAK_NOINLINE void *hak_alloc_medium(size_t size) { return hak_hot_medium(size); }
+
+HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
+{
+	unsigned class = hak_class_of_aligned(size, align);
+	bool zero;
+	void *p;
+
+	if (class == HAK_CLASS_COUNT)
+		return alloc_any(size ? size : 1, align, class, &zero);
+	p = hak_hot_pop(&hak_thread.heap->caches[class]);
+	return p ? p : alloc_any(size, 1, class, &zero);
+}
+
+/* ---- calloc ---- */
+
+#define ALLOC_ZERO_ASK 16384u /* from here on it pays to ask whether the memory is zero already */
+
+/* A block of a cached class; its memory may be known to be zero. */
+static void *alloc_zeroed_class(size_t size, bool *zero)
+{
+	struct hak_heap *heap = hak_alloc_heap();
+	void *p = heap ? hak_refill_zeroed(heap, hak_class_of(size), zero) : NULL;
+
+	if (heap)
+		hak_alloc_leave(heap);
+	return p ? p : hak_alloc_cold(size);
+}
+
+HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
+{
+	bool zero = false;
+	void *p;
+
+	if (hak_unlikely(hak_mul_overflow(count, size, &size)))
+		return alloc_fail();
+	if (size < ALLOC_ZERO_ASK)
+		p = hak_hot_malloc(size);
+	else if (size <= HAK_CLASS_MAX)
+		p = alloc_zeroed_class(size, &zero);
+	else
+		p = alloc_any(size, 1, HAK_CLASS_COUNT, &zero);
+	return p && !zero ? memset(p, 0, size) : p;
+}
+
+/* ---- free ---- */
+
+static HAK_COLD void alloc_free_span(void *p, uint32_t tag)
+{
+	if (tag == HAK_TAG_MID && alloc_is_start(p, tag))
+		hak_mid_free(p);
+	else if (tag == HAK_TAG_LARGE && alloc_is_start(p, tag))
+		hak_large_free(p);
+	else if (tag == 0 && alloc_is_libc_block(p))
+		alloc_libc_free(p);
+	else
+		alloc_die("free", p, tag);
+}
+
+static HAK_NOINLINE void alloc_free_entered(void *p, uint32_t tag)
+{
+	struct hak_heap *heap = hak_alloc_heap();
+
+	if (hak_unlikely(!heap))
+		return; /* no memory for a heap: the block is lost, the program is not */
+	if ((tag ^ heap->tag) < HAK_TAG_CLASSES)
+		hak_refill_flush(heap, alloc_class(tag), p);
+	else
+		hak_refill_send(heap, p, tag);
+	hak_alloc_leave(heap);
+}
+
+HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
+{
+	struct hak_heap *heap = hak_thread.heap;
+	uint32_t tag;
+
+	if (!p)
+		return;
+	tag = alloc_tag(p);
+	if (!alloc_is_ours(tag)) {
+		alloc_free_span(p, tag);
+		return;
+	}
+	if (hak_likely(heap != &hak_empty_heap && (tag ^ heap->tag) >= HAK_TAG_CLASSES))
+		hak_refill_send(heap, p, tag);
+	else
+		alloc_free_entered(p, tag);
+}
+
+/* A block of `have` bytes may stay for a request of `size`. */
+static bool alloc_is_fit(size_t have, size_t size) { return size <= have && size >= have / 2; }
+
+/* Could a block of this class have been asked for with that size: by malloc, or by a realloc that let it stay? */
+static bool alloc_is_size(unsigned class, size_t align, size_t size)
+{
+	return alloc_is_fit(hak_classes[class].size, size) ||
+	       (align ? hak_class_of_aligned(size, align) : alloc_class_of(size)) == class;
+}
+
+HAK_FN void hak_alloc_free_sized(void *p, size_t align, size_t size)
+{
+	uint32_t tag;
+
+	if (!p)
+		return;
+	tag = alloc_tag(p);
+	if (alloc_is_ours(tag) && !alloc_is_size(alloc_class(tag), align, size))
+		hak_say_fatal(HAK_FATAL_SIZE_MISMATCH, align ? "free_aligned_sized" : "free_sized", p,
+		              hak_classes[alloc_class(tag)].size);
+	hak_hot_free(p);
+}
+
+/* ---- realloc ---- */
+
+static void *alloc_move(void *p, size_t have, size_t size)
+{
+	void *to = hak_hot_malloc(size);
+
+	if (!to)
+		return size <= have ? p : NULL; /* what shrinks never fails */
+	memcpy(to, p, have < size ? have : size);
+	hak_hot_free(p);
+	return to;
+}
+
+static void *alloc_resize_span(void *p, uint32_t tag, size_t have, size_t size)
+{
+	if (tag == HAK_TAG_MID && size > HAK_CLASS_MAX && size <= HAK_MID_MAX && hak_mid_resize(p, size))
+		return p;
+	if (tag == HAK_TAG_LARGE && size > HAK_MID_MAX && size <= PTRDIFF_MAX) {
+		void *to = hak_large_resize(p, size);
+		if (to)
+			return to;
+	}
+	return alloc_move(p, have, size);
+}
+
+HAK_FN void *hak_alloc_resize(void *p, size_t size)
+{
+	uint32_t tag;
+	size_t have;
+	bool foreign;
+
+	if (!p)
+		return hak_hot_malloc(size);
+	if (size == 0) {
+		hak_hot_free(p);
+		return NULL;
+	}
+	tag = alloc_tag(p);
+	have = alloc_size("realloc", p, tag, &foreign);
+	if (hak_unlikely(foreign))
+		return alloc_libc_realloc(p, size);
+	if (!alloc_is_ours(tag))
+		return alloc_resize_span(p, tag, have, size);
+	return alloc_is_fit(have, size) ? p : alloc_move(p, have, size);
+}
+
+HAK_FN size_t hak_alloc_usable_size(const void *p)
+{
+	bool foreign;
+
+	return p ? alloc_size("malloc_usable_size", p, alloc_tag(p), &foreign) : 0;
+}

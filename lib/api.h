@@ -1,0 +1,9 @@
+/* api: hakmem_*.  Floor 15.
+ *
+ * The functions, their errors and their structures are declared in hakmem.h, for everybody. */
+#ifndef HAK_API_H
+#define HAK_API_H
+
+#include <hakmem.h>
+
+#endif

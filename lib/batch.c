@@ -1,0 +1,161 @@
+#include "batch.h"
+
+#include "os.h"
+#include "superslab.h"
+#include "tunables.h"
+
+#define BATCH_TICK_MS 100u
+#define BATCH_REGRET_MS 1000u
+#define BATCH_REGRET_MOST ((size_t)32 << 20)
+#define BATCH_PAUSE_MS 10000u /* after the kernel refused: locked memory, most often */
+
+static _Atomic size_t batch_top;       /* no dirty slabs at or above this slot, as far as known */
+static _Atomic uint32_t batch_last;    /* time of the last tick */
+static _Atomic size_t batch_regret;    /* bytes: kept, since purging them was regretted */
+static _Atomic uint32_t batch_refused; /* time + 1 of a refusal, 0 = none */
+
+static bool batch_is_paused(uint32_t now)
+{
+	uint32_t refused = hak_load(&batch_refused, relaxed);
+
+	return refused != 0 && now - refused < BATCH_PAUSE_MS;
+}
+
+/* Purges one run of slabs; they are ours. */
+static bool batch_purge_run(size_t slot, uint32_t run)
+{
+	unsigned first = hak_lowest_bit(run);
+	bool ok = hak_os_purge(hak_registry_address(slot * HAK_SS_SLABS + first), hak_count_bits(run) * HAK_SLAB_SIZE);
+
+	if (ok)
+		hak_fetch_or(&hak_registry_slot(slot)->purged, run, relaxed);
+	hak_pool_give(slot, run, !ok);
+	return ok;
+}
+
+/* The free dirty slabs of a slot go back to the kernel; returns bytes. */
+static size_t batch_purge_slot(size_t slot)
+{
+	uint32_t mask = hak_pool_take_dirty(slot);
+	size_t bytes = 0;
+	bool ok = true;
+
+	if (mask)
+		hak_store(&hak_registry_slot(slot)->purge_stamp, hak_os_now(), relaxed);
+	while (mask) {
+		uint32_t low = mask & -mask, run = mask & ~(mask + low); /* the lowest run of ones */
+
+		if (batch_purge_run(slot, run))
+			bytes += hak_count_bits(run) * HAK_SLAB_SIZE;
+		else
+			ok = false;
+		mask &= ~run;
+	}
+	if (!ok)
+		hak_store(&batch_refused, hak_os_now() | 1, relaxed);
+	return bytes;
+}
+
+HAK_FN size_t hak_batch_budget(void)
+{
+	size_t used = (size_t)hak_pool_counts().used * HAK_SLAB_SIZE, least = (size_t)hak_setting(dirty_min);
+	size_t part = used / 100 * (size_t)hak_setting(dirty_percent);
+
+	size_t budget = part > least ? part : least;
+
+	return hak_add_overflow(budget, hak_load(&batch_regret, relaxed), &budget) ? SIZE_MAX : budget;
+}
+
+HAK_FN size_t hak_batch_regret(void) { return hak_load(&batch_regret, relaxed); }
+
+HAK_FN void hak_batch_taken(size_t s, uint32_t clean)
+{
+	struct hak_slot *slot = hak_registry_slot(s);
+	size_t regret = hak_load(&batch_regret, relaxed);
+	uint32_t back;
+
+	if (!(hak_load(&slot->purged, relaxed) & clean))
+		return;
+	back = hak_fetch_and(&slot->purged, ~clean, relaxed) & clean;
+	if (hak_os_now() - hak_load(&slot->purge_stamp, relaxed) < BATCH_REGRET_MS && regret < BATCH_REGRET_MOST)
+		hak_fetch_add(&batch_regret, hak_count_bits(back) * HAK_SLAB_SIZE, relaxed);
+}
+
+/* An eighth per second is forgotten. */
+static void batch_forget_regret(void)
+{
+	size_t regret = hak_load(&batch_regret, relaxed);
+
+	hak_cas(&batch_regret, &regret, regret - regret / 64, relaxed);
+}
+
+static size_t batch_dirty(void) { return (size_t)hak_pool_counts().dirty * HAK_SLAB_SIZE; }
+
+static void batch_purge_volume(size_t target)
+{
+	size_t top = hak_load(&batch_top, relaxed), s = top;
+
+	while (s > 0 && batch_dirty() > target)
+		batch_purge_slot(--s);
+	hak_cas(&batch_top, &top, s + 1, relaxed); /* unless somebody raised it meanwhile */
+}
+
+static void batch_purge_age(uint32_t now)
+{
+	uint32_t age = (uint32_t)hak_setting(decay_ms);
+
+	for (size_t s = hak_load(&batch_top, relaxed); s-- > 0;) {
+		struct hak_slot *slot = hak_registry_slot(s);
+		if (hak_load(&slot->word, relaxed) >> 32 && now - hak_load(&slot->stamp, relaxed) >= age)
+			batch_purge_slot(s);
+	}
+}
+
+static void batch_age(uint32_t now)
+{
+	uint32_t last = hak_load(&batch_last, relaxed);
+
+	if (hak_setting(decay_ms) == 0 || now - last < BATCH_TICK_MS || batch_is_paused(now))
+		return;
+	if (!hak_cas(&batch_last, &last, now, relaxed))
+		return;
+	batch_forget_regret();
+	if (batch_dirty() > 0)
+		batch_purge_age(now);
+}
+
+HAK_FN void hak_batch_tick(void) { batch_age(hak_os_now()); }
+
+static void batch_raise_top(size_t s)
+{
+	size_t top = hak_load(&batch_top, relaxed);
+
+	while (top < s + 1 && !hak_cas(&batch_top, &top, s + 1, relaxed))
+		;
+}
+
+HAK_FN void hak_batch_give(size_t slot, uint32_t mask, bool dirty)
+{
+	uint32_t now = hak_os_now();
+	size_t budget;
+	bool whole;
+
+	hak_store(&hak_registry_slot(slot)->stamp, now, relaxed);
+	whole = hak_pool_give(slot, mask, dirty);
+	batch_raise_top(slot);
+	budget = hak_batch_budget();
+	if (batch_dirty() > budget && !batch_is_paused(now))
+		batch_purge_volume(budget / 2);
+	if (whole && hak_superslab_is_surplus())
+		hak_superslab_shrink((size_t)hak_setting(ss_lru_size) * 3 / 4);
+	batch_age(now);
+}
+
+HAK_FN size_t hak_batch_purge_all(void)
+{
+	size_t bytes = 0;
+
+	for (size_t s = hak_load(&hak_registry.high, relaxed); s-- > 0;)
+		bytes += batch_purge_slot(s);
+	return bytes;
+}

@@ -1,0 +1,39 @@
+/* bits: small arithmetic on words and addresses.  Floor 0. */
+#ifndef HAK_BITS_H
+#define HAK_BITS_H
+
+#include "cc.h"
+
+HAK_HOT unsigned hak_lowest_bit(uint64_t x) { return (unsigned)__builtin_ctzll(x); }     /* x != 0 */
+HAK_HOT unsigned hak_highest_bit(uint64_t x) { return 63u - (unsigned)__builtin_clzll(x); } /* x != 0 */
+/* Few bits are set, most often none: cheaper than the compiler's call where there is no instruction for it. */
+HAK_HOT unsigned hak_count_bits(uint64_t x)
+{
+	unsigned n = 0;
+
+	for (; x; x &= x - 1)
+		n++;
+	return n;
+}
+
+HAK_HOT size_t hak_align_up(size_t x, size_t a) { return (x + a - 1) & ~(a - 1); } /* a: power of two */
+HAK_HOT size_t hak_align_down(size_t x, size_t a) { return x & ~(a - 1); }
+HAK_HOT bool hak_is_power_of_two(size_t x) { return x != 0 && (x & (x - 1)) == 0; }
+
+/* The low n bits set, 1 <= n <= 32. */
+HAK_HOT uint32_t hak_low_mask(unsigned n) { return n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1; }
+
+/* Bit i of the result: bits i..i+k-1 of x are all set. */
+static inline uint32_t hak_runs_of(uint32_t x, unsigned k)
+{
+	unsigned have = 1;
+
+	while (have < k && x) {
+		unsigned step = have < k - have ? have : k - have;
+		x &= x >> step;
+		have += step;
+	}
+	return x;
+}
+
+#endif

@@ -1,0 +1,45 @@
+/* class: sizes and classes.  Floor 2.
+ *
+ * 16, 32 .. 128, then four per doubling to 64 KiB: class 7 is 128, 8 is 160, 43 is 65536. */
+#ifndef HAK_CLASS_H
+#define HAK_CLASS_H
+
+#include "bits.h"
+#include "geometry.h"
+
+struct hak_class {
+	uint32_t size;       /* bytes of a block */
+	uint32_t reciprocal; /* offset * reciprocal >> 32 = index, exact for offsets of a span */
+	uint16_t blocks;     /* in a span */
+	uint8_t slabs;       /* of a span */
+	uint8_t group;       /* C0..C7 for tiny sizes, 8 above */
+};
+
+#define HAK_GROUP_COUNT 9u
+
+HAK_VAR const struct hak_class hak_classes[HAK_CLASS_COUNT];
+
+/* 1 <= size <= HAK_CLASS_MAX */
+HAK_HOT unsigned hak_class_of(size_t size)
+{
+	size_t s = size - 1;
+	unsigned high;
+
+	if (s < 128)
+		return (unsigned)(s >> 4);
+	high = hak_highest_bit(s);
+	return 8 + (high - 7) * 4 + (unsigned)((s >> (high - 2)) & 3);
+}
+
+/* The smallest class whose blocks hold size and are all aligned; HAK_CLASS_COUNT if there is none. */
+HAK_FN unsigned hak_class_of_aligned(size_t size, size_t alignment);
+
+/* Index of the block at this offset of its span, or blocks if none starts there. */
+HAK_HOT unsigned hak_class_index(const struct hak_class *c, size_t offset)
+{
+	unsigned i = (unsigned)(((uint64_t)offset * c->reciprocal) >> 32);
+
+	return (size_t)i * c->size == offset && i < c->blocks ? i : c->blocks;
+}
+
+#endif

@@ -1,0 +1,34 @@
+#include "deepbind.h"
+
+#include <dlfcn.h>
+
+#include "atomic.h"
+
+#if defined(PIC) && defined(RTLD_DEEPBIND) && !defined(HAK_NO_LIBC_NAMES)
+
+typedef void *deepbind_dlopen(const char *file, int mode);
+extern void *dlsym(void *restrict handle, const char *restrict name) HAK_WEAK;
+
+static _Atomic(deepbind_dlopen *) deepbind_next;
+
+static HAK_COLD deepbind_dlopen *deepbind_find(void)
+{
+	deepbind_dlopen *next = dlsym ? (deepbind_dlopen *)(uintptr_t)dlsym(RTLD_NEXT, "dlopen") : NULL;
+
+	hak_store(&deepbind_next, next, relaxed);
+	return next;
+}
+
+/* The call at the end must be a jump (D1): any optimisation level does it, and tests/deepbind.sh looks. */
+HAK_API void *dlopen(const char *file, int mode)
+{
+	deepbind_dlopen *next = hak_load(&deepbind_next, relaxed);
+
+	if (!next)
+		next = deepbind_find();
+	if (!next)
+		return NULL;
+	return next(file, mode & ~RTLD_DEEPBIND);
+}
+
+#endif

@@ -1,0 +1,11 @@
+/* deepbind: dlopen without RTLD_DEEPBIND.  Floor 1.
+ *
+ * A module opened with that flag binds malloc and free to the C library's own, past every allocator that is preloaded or
+ * linked, and then frees our blocks there: PHP's modules crash so.  Our dlopen clears the flag and goes on to the next.
+ * D1  It goes on by a jump: dlopen finds the caller's RUNPATH by the return address. */
+#ifndef HAK_DEEPBIND_H
+#define HAK_DEEPBIND_H
+
+#include "cc.h"
+
+#endif

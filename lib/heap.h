@@ -1,0 +1,106 @@
+/* heap: what one thread owns: birth, death, adoption.  Floor 10.
+ *
+ * H1  A heap has at most one owner: the thread whose hak_thread.heap it is, or who took it off the idle list.
+ * H2  Only the owner touches anything but `inbox`, `state` and `use`, and what H5 says.
+ * H3  Heaps are never freed; an id names the same heap for ever.
+ * H5  The cold half of a heap (bins, slabs, received) is touched only by who has entered it: mostly its owner, whose
+ *     caches are his alone; sometimes a visitor, who empties a full inbox while the owner sleeps.  Nobody waits: an owner
+ *     who finds a visitor inside leaves the heap to him and takes another.
+ * H4  An idle heap's inbox is empty as soon as all senders and visitors have gone on: who pushes looks at the state
+ *     after the push, who makes a heap idle looks at the inbox after that (both sequentially consistent).
+ *
+ * use:   NONE -> OWNER (enter) -> NONE (exit);  NONE -> VISITOR -> NONE;  VISITOR -> LEFT (owner) -> the visitor's.
+ * state: LIVE -> IDLE (owner, thread exit; lock) -> LIVE (adopter or visitor; lock);  LIVE -> IDLE or LOST (fork's child). */
+#ifndef HAK_HEAP_H
+#define HAK_HEAP_H
+
+#include "parcel.h"
+#include "slab.h"
+#include "stats.h"
+
+struct hak_cache {
+	void **top; /* the newest free block; *top is NULL if there is none */
+	void **end; /* the last place */
+} HAK_ALIGNED(HAK_CACHE_SIZE);
+
+/* The cold part of a class. */
+struct hak_bin {
+	struct hak_slab *first, *last; /* slabs with free blocks: the warm pool */
+	void **array;                  /* the cache's places; array[0] is NULL */
+	uint16_t capacity;             /* places behind that; 0 while starved or never used */
+	uint16_t empty;                /* slabs in the list that are wholly free */
+	uint16_t prefill;              /* slabs to take at once next time */
+	bool flushing;                 /* the last cold call was a flush */
+	struct hak_bin_counts counts;
+};
+
+enum hak_heap_use { HAK_USE_NONE, HAK_USE_OWNER, HAK_USE_VISITOR, HAK_USE_LEFT };
+enum hak_heap_enter { HAK_ENTER_OK, HAK_ENTER_LEFT, HAK_ENTER_AGAIN };
+enum hak_heap_state { HAK_HEAP_LIVE, HAK_HEAP_IDLE, HAK_HEAP_LOST };
+
+struct hak_heap {
+	struct hak_cache caches[HAK_CLASS_COUNT]; /* at offset 0: a tag's low bits lead here */
+	uint32_t tag;
+	struct hak_cache *direct[HAK_TINY_MAX / HAK_ALIGN + 1]; /* (size + 15) / 16 -> its cache */
+	struct hak_parcel *outgoing[HAK_OUTGOING];
+	struct hak_parcel *spare;    /* one empty parcel */
+	struct hak_parcel *received; /* taken from the inbox, not yet unpacked */
+	uint32_t id;
+	_Atomic uint32_t use;     /* enum hak_heap_use */
+	uint32_t ticks;           /* cold calls */
+	uint32_t sent_ticks;      /* ticks when outgoing parcels were last sent */
+	size_t cache_bytes;       /* what the caches may hold, by capacity */
+	void **arrays[13];        /* unused cache arrays by size, linked through their first place */
+	struct hak_bin bins[HAK_CLASS_COUNT];
+	struct hak_heap_counts counts;
+
+	hak_inbox inbox HAK_ALIGNED(HAK_LINE); /* written by everybody */
+	_Atomic uint32_t state;
+	struct hak_heap *idle_next, *idle_prev; /* under the idle lock */
+};
+
+_Static_assert(sizeof(struct hak_cache) == HAK_CACHE_SIZE, "a class's offset leads to its cache");
+
+struct hak_thread {
+	struct hak_heap *heap;
+	bool gone; /* its end has been announced: it keeps no heap any more */
+};
+
+HAK_VAR HAK_TLS struct hak_thread hak_thread;
+HAK_VAR struct hak_heap hak_empty_heap; /* of threads without one: every cache is empty and full at once */
+HAK_VAR void *hak_null_place[1];        /* the top of an empty cache without an array; never written */
+
+HAK_HOT struct hak_cache *hak_heap_cache(struct hak_heap *heap, uintptr_t offset)
+{
+	return (struct hak_cache *)(void *)((char *)heap + offset);
+}
+
+HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /* blocks */
+{
+	const struct hak_bin *bin = &heap->bins[class];
+
+	return bin->capacity ? (uint32_t)(heap->caches[class].top - bin->array) : 0;
+}
+
+/* OK: entered, until exit.  LEFT: a visitor is inside; the heap is his now.  AGAIN: the caller is inside already (a signal
+ * handler), or another owner is. */
+HAK_FN enum hak_heap_enter hak_heap_enter(struct hak_heap *heap);
+HAK_HOT void hak_heap_exit(struct hak_heap *heap)
+{
+	hak_store(&heap->use, HAK_USE_NONE, release); /* partner: the acquires of enter and visit */
+}
+HAK_FN bool hak_heap_visit(struct hak_heap *heap);       /* as a visitor, if nobody is inside */
+HAK_FN bool hak_heap_visit_end(struct hak_heap *heap);   /* false: the owner has left; the heap is the caller's */
+
+HAK_FN struct hak_heap *hak_heap_acquire(void);           /* an idle one or a new one; NULL: no memory */
+HAK_FN void hak_heap_release(struct hak_heap *heap);      /* exits, and to the idle list */
+HAK_FN bool hak_heap_try_visit(struct hak_heap *heap);    /* takes this one off the idle list, if it is there */
+HAK_FN struct hak_heap *hak_heap_find(uint32_t id);       /* NULL if there is none yet */
+HAK_FN uint32_t hak_heap_count(void);                     /* ids run from HAK_OWNER_FIRST to that + count - 1 */
+HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift); /* 1 << shift places, the first NULL */
+HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shift);
+HAK_FN void hak_heap_lock(void); /* around fork */
+HAK_FN void hak_heap_unlock(void);
+HAK_FN void hak_heap_after_fork(const struct hak_heap *mine); /* in the child: other threads' heaps are idle, or lost */
+
+#endif

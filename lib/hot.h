@@ -1,0 +1,74 @@
+/* hot: every instruction of a hit, nothing else.  Floor 12.
+ *
+ * No loop, no lock, no call but a tail call out.  tests/golden/fastpath.* holds the budget: whoever changes this file
+ * must edit that one. */
+#ifndef HAK_HOT_H
+#define HAK_HOT_H
+
+#include "heap.h"
+
+/* Defined by alloc: what a miss does. */
+HAK_FN void *hak_alloc_cold(size_t size);
+HAK_FN void hak_alloc_free_cold(void *p);
+HAK_FN void *hak_alloc_medium(size_t size);
+
+/* Pops a block; NULL: a miss. */
+HAK_HOT void *hak_hot_pop(struct hak_cache *cache)
+{
+	void *p = *cache->top;
+
+	hak_in_return_register(p);
+	if (hak_likely(p != NULL)) {
+		hak_forget(cache->top);
+		cache->top--;
+	}
+	return p;
+}
+
+HAK_HOT void *hak_hot_malloc(size_t size)
+{
+	struct hak_heap *heap = hak_thread.heap;
+	void *p;
+
+	if (hak_unlikely(size > HAK_TINY_MAX))
+		return hak_alloc_medium(size);
+	p = hak_hot_pop(heap->direct[(size + HAK_ALIGN - 1) / HAK_ALIGN]);
+	return hak_likely(p != NULL) ? p : hak_alloc_cold(size);
+}
+
+/* Sizes above 1024 whose class is cached too; the rest is cold. */
+HAK_HOT void *hak_hot_medium(size_t size)
+{
+	void *p;
+
+	if (hak_unlikely(size > HAK_CLASS_MAX))
+		return hak_alloc_cold(size);
+	p = hak_hot_pop(&hak_thread.heap->caches[hak_class_of(size)]);
+	return hak_likely(p != NULL) ? p : hak_alloc_cold(size);
+}
+
+HAK_HOT void hak_hot_free(void *p)
+{
+	struct hak_heap *heap = hak_thread.heap;
+	size_t number = hak_registry_number(p);
+	void **top;
+	uintptr_t x;
+
+	if (hak_unlikely(number >= hak_registry_slabs())) /* NULL, foreign */
+		goto cold;
+	x = hak_registry_tag(number) ^ heap->tag;
+	if (hak_unlikely(x >= HAK_TAG_CLASSES)) /* another heap's, mid, large, nobody's */
+		goto cold;
+	top = hak_heap_cache(heap, x)->top;
+	hak_opaque(x);
+	if (hak_unlikely(top == hak_heap_cache(heap, x)->end)) /* full */
+		goto cold;
+	top[1] = p;
+	hak_opaque(x);
+	hak_heap_cache(heap, x)->top++;
+	return;
+cold:
+	hak_alloc_free_cold(p);
+}
+
+#endif

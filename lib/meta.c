@@ -1,0 +1,58 @@
+#include "meta.h"
+
+#include "atomic.h"
+#include "bits.h"
+#include "geometry.h"
+#include "os.h"
+
+#define META_FIRST ((size_t)64 << 10) /* in .bss: a small program maps nothing for metadata */
+#define META_CHUNK ((size_t)512 << 10)
+
+struct meta_chunk {
+	_Atomic size_t used;
+	size_t size;
+	char *bytes; /* behind this head, or meta_first_bytes */
+};
+
+static char meta_first_bytes[META_FIRST] HAK_ALIGNED(HAK_LINE);
+static struct meta_chunk meta_first = { 0, META_FIRST, meta_first_bytes };
+static _Atomic(struct meta_chunk *) meta_current = &meta_first;
+static _Atomic size_t meta_mapped_bytes;
+
+/* Replaces a chunk that is used up; another thread may have done it already. */
+static bool meta_renew(struct meta_chunk *old, size_t need)
+{
+	size_t size = need > META_CHUNK / 2 ? hak_align_up(need + META_CHUNK, META_CHUNK) : META_CHUNK;
+	struct meta_chunk *fresh;
+
+	if (hak_load(&meta_current, relaxed) != old)
+		return true;
+	fresh = hak_os_map(size);
+	if (!fresh)
+		return false;
+	fresh->size = size;
+	fresh->bytes = (char *)fresh;
+	hak_store(&fresh->used, sizeof(struct meta_chunk), relaxed);
+	if (hak_cas(&meta_current, &old, fresh, release)) /* partner: acquire in hak_meta_alloc */
+		hak_fetch_add(&meta_mapped_bytes, size, relaxed);
+	else
+		hak_os_unmap(fresh, size);
+	return true;
+}
+
+HAK_FN void *hak_meta_alloc(size_t size, size_t align)
+{
+	size_t need = size + align - HAK_ALIGN;
+
+	for (;;) {
+		struct meta_chunk *chunk = hak_load(&meta_current, acquire); /* partner: meta_renew */
+		size_t at = hak_fetch_add(&chunk->used, hak_align_up(need, HAK_ALIGN), relaxed);
+
+		if (at <= chunk->size && chunk->size - at >= need)
+			return (void *)hak_align_up((uintptr_t)chunk->bytes + at, align);
+		if (!meta_renew(chunk, need + sizeof(struct meta_chunk)))
+			return NULL;
+	}
+}
+
+HAK_FN size_t hak_meta_mapped(void) { return hak_load(&meta_mapped_bytes, relaxed); }

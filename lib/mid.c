@@ -1,0 +1,73 @@
+#include "mid.h"
+
+#include "batch.h"
+#include "slab.h"
+
+static unsigned mid_slabs(size_t size) { return (unsigned)((size + HAK_SLAB_SIZE - 1) >> HAK_SLAB_SHIFT); }
+
+static struct hak_slab *mid_head(size_t number)
+{
+	return hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->slabs, relaxed) + number % HAK_SS_SLABS;
+}
+
+/* Slabs [from, to) of the span become part of it. */
+static void mid_join(size_t number, unsigned from, unsigned to)
+{
+	struct hak_slab *head = mid_head(number);
+
+	for (unsigned i = from; i < to; i++)
+		head[i].number = (uint32_t)number;
+	head->free = (uint16_t)to;
+	hak_registry_set_tags(number + from, to - from, HAK_TAG_INNER);
+	hak_registry_set_tags(number, 1, HAK_TAG_MID);
+}
+
+static void mid_give(size_t number, unsigned slabs)
+{
+	hak_registry_set_tags(number, slabs, 0);
+	hak_batch_give(number / HAK_SS_SLABS, hak_low_mask(slabs) << number % HAK_SS_SLABS, true);
+}
+
+HAK_FN void *hak_mid_alloc(size_t size, size_t align, bool *zero)
+{
+	struct hak_run run;
+
+	if (!hak_pool_take(mid_slabs(size), align > HAK_SLAB_SIZE ? mid_slabs(align) : 1, &run))
+		return NULL;
+	if (!run.dirty)
+		hak_batch_taken(run.number / HAK_SS_SLABS, hak_low_mask(run.slabs) << run.number % HAK_SS_SLABS);
+	mid_join(run.number, 0, run.slabs);
+	*zero = !run.dirty;
+	return hak_registry_address(run.number);
+}
+
+HAK_FN void hak_mid_free(void *p)
+{
+	size_t number = hak_registry_number(p);
+
+	mid_give(number, mid_head(number)->free);
+}
+
+HAK_FN size_t hak_mid_size(const void *p)
+{
+	return (size_t)mid_head(hak_registry_number(p))->free << HAK_SLAB_SHIFT;
+}
+
+HAK_FN bool hak_mid_resize(void *p, size_t size)
+{
+	size_t number = hak_registry_number(p);
+	unsigned have = mid_head(number)->free, want = mid_slabs(size);
+	bool dirty;
+
+	if (number % HAK_SS_SLABS + want > HAK_SS_SLABS) /* a span never leaves its SuperSlab */
+		return false;
+	if (want > have && !hak_pool_take_at(number + have, want - have, &dirty))
+		return false;
+	if (want > have)
+		mid_join(number, have, want);
+	if (want < have) {
+		mid_head(number)->free = (uint16_t)want;
+		mid_give(number + want, have - want);
+	}
+	return true;
+}

@@ -1,0 +1,214 @@
+#include "os.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The kernel's own numbers: what the builder's headers lack must not be missing at run time. */
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MREMAP_FIXED
+#define MREMAP_MAYMOVE 1
+#define MREMAP_FIXED 2
+#endif
+#if !defined(SYS_futex) && defined(SYS_futex_time64)
+#define SYS_futex SYS_futex_time64
+#endif
+
+#define OS_FUTEX_WAIT 128 /* FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE: musl has no <linux/futex.h> */
+#define OS_FUTEX_WAKE 129
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define OS_MAP_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS)
+#define OS_RW (PROT_READ | PROT_WRITE)
+
+#ifdef HAK_ROOMS
+unsigned hak_os_fail_after;
+unsigned hak_os_fail_count;
+
+static bool os_must_fail(void)
+{
+	if (hak_os_fail_after == 0 || --hak_os_fail_after > 0)
+		return false;
+	if (hak_os_fail_count > 1) {
+		hak_os_fail_count--;
+		hak_os_fail_after = 1;
+	}
+	return true;
+}
+#else
+static inline bool os_must_fail(void) { return false; }
+#endif
+
+HAK_FN size_t hak_os_page_size(void)
+{
+	size_t size = getauxval(AT_PAGESZ);
+
+	return size ? size : 4096;
+}
+
+HAK_FN bool hak_os_is_secure(void) { return getauxval(AT_SECURE) != 0; }
+
+HAK_FN uint64_t hak_os_random(void)
+{
+	int saved = errno;
+	uint64_t x = 0;
+
+	/* not getrandom(): that is a cancellation point */
+	if (syscall(SYS_getrandom, &x, sizeof(x), GRND_NONBLOCK) != (long)sizeof(x))
+		x = (uintptr_t)&x ^ (uintptr_t)&os_must_fail; /* what address randomisation gives */
+	errno = saved;
+	return x;
+}
+
+HAK_FN uint32_t hak_os_now(void)
+{
+	struct timespec t = { 0, 0 };
+	int saved = errno;
+
+	if (clock_gettime(CLOCK_MONOTONIC_COARSE, &t) != 0)
+		errno = saved;
+	return (uint32_t)((uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u);
+}
+
+HAK_FN void *hak_os_map(size_t size)
+{
+	int saved = errno;
+	void *p = os_must_fail() ? MAP_FAILED : mmap(NULL, size, OS_RW, OS_MAP_FLAGS, -1, 0);
+
+	errno = saved;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size)
+{
+	enum hak_os_result result = HAK_OS_OK;
+	int saved = errno;
+	void *p = os_must_fail() ? MAP_FAILED : mmap(at, size, OS_RW, OS_MAP_FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p == MAP_FAILED) {
+		result = errno == EEXIST ? HAK_OS_TAKEN : HAK_OS_REFUSED;
+	} else if (p != at) { /* before 4.17, and under emulators, the address is only a hint */
+		munmap(p, size);
+		result = HAK_OS_TAKEN;
+	}
+	errno = saved;
+	return result;
+}
+
+HAK_FN bool hak_os_unmap(void *at, size_t size)
+{
+	int saved = errno;
+	bool ok = !os_must_fail() && munmap(at, size) == 0;
+
+	errno = saved;
+	return ok;
+}
+
+/* A resize to the size it has does nothing, but the kernel looks whether there is a mapping. */
+HAK_FN bool hak_os_is_mapped(const void *p)
+{
+	int saved = errno;
+	size_t page = hak_os_page_size();
+	bool mapped = mremap((void *)((uintptr_t)p & ~(page - 1)), page, page, 0) != MAP_FAILED || errno != EFAULT;
+
+	errno = saved;
+	return mapped;
+}
+
+HAK_FN bool hak_os_purge(void *at, size_t size)
+{
+	int saved = errno;
+	bool ok = !os_must_fail() && madvise(at, size, MADV_DONTNEED) == 0;
+
+	errno = saved;
+	return ok;
+}
+
+HAK_FN bool hak_os_populate(void *at, size_t size)
+{
+	int saved = errno;
+	bool ok = !os_must_fail() && madvise(at, size, MADV_POPULATE_WRITE) == 0;
+
+	errno = saved;
+	return ok;
+}
+
+HAK_FN bool hak_os_resize(void *at, size_t old_size, size_t size)
+{
+	int saved = errno;
+	bool ok = !os_must_fail() && mremap(at, old_size, size, 0) == at;
+
+	errno = saved;
+	return ok;
+}
+
+HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size)
+{
+	int saved = errno;
+	bool ok = !os_must_fail() && mremap(at, old_size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
+
+	errno = saved;
+	return ok;
+}
+
+HAK_FN bool hak_os_protect_read(void *at, size_t size)
+{
+	int saved = errno;
+	bool ok = !os_must_fail() && mprotect(at, size, PROT_READ) == 0;
+
+	errno = saved;
+	return ok;
+}
+
+HAK_FN bool hak_os_protect_write(void *at, size_t size)
+{
+	int saved = errno;
+	bool ok = mprotect(at, size, OS_RW) == 0;
+
+	errno = saved;
+	return ok;
+}
+
+HAK_FN void hak_os_wait(void *word, uint32_t value)
+{
+	int saved = errno;
+
+	syscall(SYS_futex, word, OS_FUTEX_WAIT, value, NULL, NULL, 0);
+	errno = saved;
+}
+
+HAK_FN void hak_os_wake_one(void *word)
+{
+	int saved = errno;
+
+	syscall(SYS_futex, word, OS_FUTEX_WAKE, 1, NULL, NULL, 0);
+	errno = saved;
+}
+
+HAK_FN void hak_os_write(const char *text, size_t length)
+{
+	int saved = errno;
+
+	while (length > 0) {
+		/* not write(): that is a cancellation point */
+		long n = syscall(SYS_write, STDERR_FILENO, text, length);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		text += n;
+		length -= (size_t)n;
+	}
+	errno = saved;
+}
+
+HAK_FN void hak_os_abort(void) { abort(); }

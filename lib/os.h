@@ -1,0 +1,40 @@
+/* os: the only system calls.  Floor 1.
+ *
+ * No function here changes errno; results come back as values.  Sizes are bytes, a multiple of the page size
+ * where a range is meant.  In the room-by-room build the Nth mapping call can be made to fail. */
+#ifndef HAK_OS_H
+#define HAK_OS_H
+
+#include "cc.h"
+
+enum hak_os_result { HAK_OS_OK, HAK_OS_TAKEN, HAK_OS_REFUSED };
+
+#ifdef HAK_ROOMS
+/* Test hook: calls until the first failure (0 = never), then how many fail in a row. */
+extern unsigned hak_os_fail_after;
+extern unsigned hak_os_fail_count;
+#endif
+
+HAK_FN size_t hak_os_page_size(void);
+HAK_FN bool hak_os_is_secure(void); /* AT_SECURE: the environment is an attacker's */
+HAK_FN uint64_t hak_os_random(void);
+HAK_FN uint32_t hak_os_now(void); /* milliseconds, coarse, wraps after 49 days */
+
+HAK_FN void *hak_os_map(size_t size);                             /* anywhere; NULL if refused */
+HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size);   /* there and nowhere else; replaces nothing */
+HAK_FN bool hak_os_unmap(void *at, size_t size);
+HAK_FN bool hak_os_is_mapped(const void *p);                      /* something lies in p's page */
+HAK_FN bool hak_os_purge(void *at, size_t size);                  /* contents become zero, memory goes back */
+HAK_FN bool hak_os_populate(void *at, size_t size);               /* makes all pages present; Linux 5.14 */
+HAK_FN bool hak_os_resize(void *at, size_t old_size, size_t size); /* in place */
+HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size); /* `to` is replaced */
+HAK_FN bool hak_os_protect_read(void *at, size_t size);
+HAK_FN bool hak_os_protect_write(void *at, size_t size);
+
+HAK_FN void hak_os_wait(void *word, uint32_t value); /* futex, private */
+HAK_FN void hak_os_wake_one(void *word);
+
+HAK_FN void hak_os_write(const char *text, size_t length); /* to standard error, all of it or as much as goes */
+HAK_FN HAK_NORETURN void hak_os_abort(void);
+
+#endif

@@ -1,0 +1,262 @@
+#include "registry.h"
+
+#include "lock.h"
+#include "os.h"
+
+#define REGISTRY_FIRST_SLOTS ((size_t)1024) /* 2 GiB: 128 KiB of tags, 64 KiB of entries, touched as used */
+#define REGISTRY_TRIES 4
+#define REGISTRY_ASK ((size_t)512) /* so many slots are not claimed before the kernel has shown that it would give them */
+
+HAK_DEF struct hak_registry hak_registry = { .page = 4096 };
+static struct hak_lock registry_lock = HAK_LOCK_INIT(HAK_RANK_MAP);
+
+static size_t registry_tags_size(size_t slots) { return slots * HAK_SS_SLABS * sizeof(uint32_t); }
+static size_t registry_slots_size(size_t slots)
+{
+	return hak_align_up(slots * sizeof(struct hak_slot), hak_registry.page);
+}
+
+/* Lays the tables with `slots` entries around `middle`, which is mapped already. */
+static void registry_lay(uintptr_t middle, uintptr_t base, size_t slots, size_t max_slots)
+{
+	hak_registry.tags = (_Atomic uint32_t *)middle;
+	hak_registry.slots = (struct hak_slot *)middle;
+	hak_registry.base = base;
+	hak_registry.max_slots = max_slots;
+	hak_store(&hak_registry.slabs, slots * HAK_SS_SLABS, release);
+}
+
+#if UINTPTR_MAX > UINT32_MAX && !HAK_TSAN
+/* One try at a window of `max_slots` whose tables begin in [from, from + range). */
+static bool registry_try(uint64_t from, uint64_t range, size_t max_slots)
+{
+	uint64_t room = hak_align_up(registry_slots_size(max_slots) + registry_tags_size(max_slots), HAK_SS_SIZE);
+	uintptr_t origin = hak_align_down(from + hak_os_random() % range, HAK_SS_SIZE);
+	uintptr_t middle = origin + registry_slots_size(max_slots);
+	size_t below = registry_slots_size(REGISTRY_FIRST_SLOTS);
+	size_t size = below + registry_tags_size(REGISTRY_FIRST_SLOTS);
+
+	if (hak_os_map_at((char *)(middle - below), size) != HAK_OS_OK)
+		return false;
+	registry_lay(middle, origin + room, REGISTRY_FIRST_SLOTS, max_slots);
+	return true;
+}
+
+static bool registry_choose(void)
+{
+	const uint64_t tib = UINT64_C(1) << 40, gib = UINT64_C(1) << 30;
+
+	/* Between what the kernel gives to programs (85 TiB and up) and their low ends. */
+	for (int i = 0; i < REGISTRY_TRIES; i++)
+		if (registry_try(tib, 60 * tib, HAK_SS_MAX))
+			return true;
+	/* 39 bits of address (some arm64 and riscv64 kernels): 64 GiB. */
+	return registry_try(64 * gib, 64 * gib, (size_t)(64 * gib >> HAK_SS_SHIFT));
+}
+#else
+static bool registry_choose(void) { return false; }
+#endif
+
+/* Around an address that the kernel chose: the kernel goes downward from there. */
+static bool registry_follow(void)
+{
+	size_t slots = HAK_ADDRESS_BITS == 32 ? HAK_SS_MAX : (size_t)1 << 16; /* 64 bits: 128 GiB */
+	size_t below = registry_slots_size(slots);
+	char *table = hak_os_map(below + registry_tags_size(slots));
+	uintptr_t top = hak_align_up((uintptr_t)table, HAK_SS_SIZE), length = (uintptr_t)slots / 4 * 3 * HAK_SS_SIZE;
+
+	if (!table)
+		return false;
+	hak_registry.follow = true;
+	registry_lay((uintptr_t)table + below, HAK_ADDRESS_BITS == 32 || top < length ? 0 : top - length, slots, slots);
+	return true;
+}
+
+HAK_FN bool hak_registry_start(void)
+{
+	hak_registry.page = hak_os_page_size();
+	return registry_choose() || registry_follow();
+}
+
+/* Both tables twice as long.  The two new ends are mapped apart: if the second fails, the first goes again. */
+static bool registry_grow_locked(size_t need)
+{
+	size_t have = hak_load(&hak_registry.slabs, relaxed) / HAK_SS_SLABS, want = have;
+	char *tags = (char *)(uintptr_t)hak_registry.tags, *slots = (char *)hak_registry.slots;
+	enum hak_os_result result;
+
+	while (want < need)
+		want *= 2;
+	if (want > hak_registry.max_slots)
+		want = hak_registry.max_slots;
+	if (want < need)
+		return false;
+	if (want == have)
+		return true;
+	if (hak_os_map_at(tags + registry_tags_size(have), registry_tags_size(want - have)) != HAK_OS_OK)
+		return false;
+	result = hak_os_map_at(slots - registry_slots_size(want), registry_slots_size(want) - registry_slots_size(have));
+	if (result != HAK_OS_OK) {
+		hak_os_unmap(tags + registry_tags_size(have), registry_tags_size(want - have));
+		return false;
+	}
+	/* release: who is handed a slot sees its entry; partner: acquire in registry_cover */
+	hak_store(&hak_registry.slabs, want * HAK_SS_SLABS, release);
+	return true;
+}
+
+static bool registry_cover(size_t need)
+{
+	bool ok;
+
+	if (hak_load(&hak_registry.slabs, acquire) >= need * HAK_SS_SLABS) /* partner: registry_grow_locked */
+		return true;
+	if (need > hak_registry.max_slots)
+		return false;
+	hak_lock_take(&registry_lock);
+	ok = registry_grow_locked(need);
+	hak_lock_release(&registry_lock);
+	return ok;
+}
+
+HAK_FN void hak_registry_lock(void) { hak_lock_take(&registry_lock); }
+HAK_FN void hak_registry_unlock(void) { hak_lock_release(&registry_lock); }
+
+static bool registry_claim_one(size_t slot)
+{
+	uint32_t free_state = HAK_SLOT_FREE;
+
+	/* acquire: partner is the release in hak_registry_unclaim */
+	return hak_cas(&hak_registry_slot(slot)->state, &free_state, HAK_SLOT_CLAIMED, acquire);
+}
+
+static void registry_lower_hint(size_t slot)
+{
+	size_t hint = hak_load(&hak_registry.hint, seq_cst);
+
+	while (slot < hint && !hak_cas(&hak_registry.hint, &hint, slot, seq_cst))
+		;
+}
+
+HAK_FN bool hak_registry_claim_at(size_t slot, size_t n)
+{
+	size_t high;
+
+	if (slot + n > hak_registry.max_slots || !registry_cover(slot + n))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!registry_claim_one(slot + i)) {
+			hak_registry_unclaim(slot, i);
+			return false;
+		}
+	high = hak_load(&hak_registry.high, relaxed);
+	while (high < slot + n && !hak_cas(&hak_registry.high, &high, slot + n, relaxed))
+		;
+	return true;
+}
+
+HAK_FN void hak_registry_unclaim(size_t slot, size_t n)
+{
+	/* release: what was done to the slot; partner: registry_claim_one.  seq_cst: see registry_raise_hint */
+	for (size_t i = 0; i < n; i++)
+		hak_store(&hak_registry_slot(slot + i)->state, HAK_SLOT_FREE, seq_cst);
+	if (n > 0)
+		registry_lower_hint(slot);
+}
+
+/* The lowest run of n slots at or above `from` that look free: all above what the tables cover are. */
+static size_t registry_find_run(size_t from, size_t n)
+{
+	size_t run = 0, covered = hak_registry_slabs() / HAK_SS_SLABS, i;
+
+	for (i = from; i < covered && run < n; i++)
+		run = hak_load(&hak_registry_slot(i)->state, seq_cst) == HAK_SLOT_FREE ? run + 1 : 0;
+	return n <= hak_registry.max_slots && i - run <= hak_registry.max_slots - n ? i - run : HAK_NO_SLOT;
+}
+
+/* Everything between was seen not free.  Who frees a slot looks at the hint after that, who raises the hint looks at the
+ * slots after that (both sequentially consistent): one of them sees the other. */
+static void registry_raise_hint(size_t from, size_t slot)
+{
+	size_t found = from;
+
+	if (!hak_cas(&hak_registry.hint, &found, slot, seq_cst))
+		return;
+	found = registry_find_run(from, 1);
+	if (found < slot)
+		registry_lower_hint(found);
+}
+
+/* Programs ask for absurd sizes to see what happens: their slots' entries would be memory touched for nothing. */
+static bool registry_is_absurd(size_t n, size_t bytes)
+{
+	void *p;
+
+	if (n < REGISTRY_ASK)
+		return false;
+	p = n <= hak_registry.max_slots ? hak_os_map(hak_align_up(bytes, hak_registry.page)) : NULL;
+	return !p || !hak_os_unmap(p, hak_align_up(bytes, hak_registry.page));
+}
+
+static size_t registry_map_window(size_t n, size_t bytes)
+{
+	size_t from = hak_load(&hak_registry.hint, relaxed), first = from;
+
+	if (registry_is_absurd(n, bytes))
+		return HAK_NO_SLOT;
+	for (;;) {
+		size_t slot = registry_find_run(from, n);
+		enum hak_os_result result;
+
+		if (slot == HAK_NO_SLOT)
+			return HAK_NO_SLOT;
+		if (!hak_registry_claim_at(slot, n)) {
+			if (!registry_cover(slot + n))
+				return HAK_NO_SLOT;
+			from = slot + 1;
+			continue;
+		}
+		result = hak_os_map_at(hak_registry_address(slot * HAK_SS_SLABS), bytes);
+		if (result == HAK_OS_OK) {
+			if (n == 1)
+				registry_raise_hint(first, slot + 1);
+			return slot;
+		}
+		if (result == HAK_OS_REFUSED) {
+			hak_registry_unclaim(slot, n);
+			return HAK_NO_SLOT;
+		}
+		from = slot + n;
+		if (n > 1) { /* somewhere in it */
+			hak_registry_unclaim(slot, n);
+			continue;
+		}
+		hak_store(&hak_registry_slot(slot)->state, HAK_SLOT_TAKEN, relaxed);
+	}
+}
+
+/* Where the kernel chooses: map too much, cut to a slot's bounds. */
+static size_t registry_map_follow(size_t n, size_t bytes)
+{
+	size_t size = hak_align_up(bytes, hak_registry.page) + HAK_SS_SIZE, slot;
+	char *raw = hak_os_map(size), *start, *end;
+
+	if (!raw)
+		return HAK_NO_SLOT;
+	start = (char *)hak_align_up((uintptr_t)raw, HAK_SS_SIZE);
+	end = start + hak_align_up(bytes, hak_registry.page);
+	if (start > raw)
+		hak_os_unmap(raw, (size_t)(start - raw));
+	if (raw + size > end)
+		hak_os_unmap(end, (size_t)(raw + size - end));
+	slot = hak_registry_number(start) / HAK_SS_SLABS;
+	if ((uintptr_t)start >= hak_registry.base && hak_registry_claim_at(slot, n))
+		return slot;
+	hak_os_unmap(start, (size_t)(end - start));
+	return HAK_NO_SLOT;
+}
+
+HAK_FN size_t hak_registry_map(size_t n, size_t bytes)
+{
+	return hak_registry.follow ? registry_map_follow(n, bytes) : registry_map_window(n, bytes);
+}

@@ -1,0 +1,71 @@
+#include "start.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "large.h"
+#include "lock.h"
+#include "os.h"
+#include "refill.h"
+#include "report.h"
+#include "superslab.h"
+#include "tunables.h"
+
+extern char **environ;
+
+/* A thread's end: its heap goes to the idle list.  What later destructors do borrows a heap call by call. */
+static void start_thread_exit(void *thread)
+{
+	struct hak_heap *heap = hak_thread.heap;
+
+	(void)thread;
+	hak_thread.gone = true;
+	hak_thread.heap = &hak_empty_heap;
+	if (heap != &hak_empty_heap && hak_heap_enter(heap) == HAK_ENTER_OK)
+		hak_refill_leave(heap);
+}
+
+/* Our handlers are registered early, so ours is the last to prepare and the first after. */
+static void start_fork_prepare(void)
+{
+	hak_alloc_lock();
+	hak_heap_lock();
+	hak_large_lock();
+	hak_registry_lock();
+	hak_lock_forking = true;
+}
+
+static void start_fork_parent(void)
+{
+	hak_lock_forking = false;
+	hak_registry_unlock();
+	hak_large_unlock();
+	hak_heap_unlock();
+	hak_alloc_unlock();
+}
+
+static void start_fork_child(void)
+{
+	hak_heap_after_fork(hak_thread.heap);
+	hak_pool_after_fork();
+	start_fork_parent();
+}
+
+HAK_FN void hak_start(void)
+{
+	static bool done;
+
+	if (done)
+		return;
+	done = true;
+	hak_tunables_read(environ, hak_os_is_secure());
+	hak_tunables_seal();
+	hak_alloc_has_key = pthread_key_create(&hak_alloc_key, start_thread_exit) == 0;
+	pthread_atfork(start_fork_prepare, start_fork_parent, start_fork_child);
+	if (hak_setting(ss_prewarm) && hak_alloc_start())
+		hak_superslab_prewarm(hak_setting(ss_prewarm));
+}
+
+static __attribute__((constructor)) void start_constructor(void) { hak_start(); }
+static __attribute__((destructor)) void start_destructor(void) { hak_report_at_exit(); }

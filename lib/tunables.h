@@ -1,0 +1,98 @@
+/* tunables: every setting, from one table.  Floor 3.
+ *
+ * A row of tunables.def makes a field, its checks, its parser, its line in the list and its man page.
+ * Read a setting as hak_setting(fc_cap), whatever its kind; a field of the wrong kind does not compile.
+ * T1  hak_settings (stability START) changes only before hak_tunables_seal, thus by one thread.  It lies on
+ *     a page of its own that the loader makes read-only (RELRO); only where the environment changes a value
+ *     is it writable from there to hak_tunables_seal.  Without settings that costs no system call.
+ * T2  hak_live (stability LIVE) may change at any time, by any thread: relaxed atomics, each value by itself.
+ * T3  A value in force is always within its row's bounds.
+ * T4  Nothing is printed unless HAKMEM_VERBOSE=1; what was refused is remembered and can be asked for. */
+#ifndef HAK_TUNABLES_H
+#define HAK_TUNABLES_H
+
+#include "atomic.h"
+#include "cc.h"
+#include "say.h"
+
+#define HAK_KIB(n) ((size_t)(n) << 10)
+#define HAK_MIB(n) ((size_t)(n) << 20)
+
+#define HAK_TYPE_BOOL bool
+#define HAK_TYPE_INT unsigned
+#define HAK_TYPE_ENUM unsigned
+#define HAK_TYPE_SIZE size_t
+
+enum hak_tunable_type { HAK_TUNABLE_BOOL, HAK_TUNABLE_INT, HAK_TUNABLE_ENUM, HAK_TUNABLE_SIZE };
+enum hak_tunable_stability { HAK_TUNABLE_START, HAK_TUNABLE_LIVE };
+enum hak_tunable_source { HAK_SOURCE_DEFAULT, HAK_SOURCE_ENVIRONMENT, HAK_SOURCE_API };
+
+enum hak_tunable_id {
+#define HAK_TUNABLE(id, ...) HAK_TUNABLE_ID_##id,
+#include "tunables.def"
+#undef HAK_TUNABLE
+	HAK_TUNABLE_COUNT
+};
+
+/* Where the rows of a stability go: into one struct, out of the other. */
+#define HAK_IF_START_START(...) __VA_ARGS__
+#define HAK_IF_START_LIVE(...)
+#define HAK_IF_LIVE_START(...)
+#define HAK_IF_LIVE_LIVE(...) __VA_ARGS__
+
+struct hak_settings {
+#define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, ...)                                  \
+	HAK_IF_START_##stability(HAK_TYPE_##type id;)
+#include "tunables.def"
+#undef HAK_TUNABLE
+} HAK_ALIGNED(4096); /* and so padded: nothing else is on its pages */
+
+struct hak_live {
+#define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, ...)                                  \
+	HAK_IF_LIVE_##stability(_Atomic(HAK_TYPE_##type) id;)
+#include "tunables.def"
+#undef HAK_TUNABLE
+};
+
+HAK_VAR struct hak_settings hak_settings;
+HAK_VAR struct hak_live hak_live;
+
+#define HAK_READ_START(id) hak_settings.id
+#define HAK_READ_LIVE(id) hak_load(&hak_live.id, relaxed)
+#define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, ...)                                  \
+	HAK_HOT HAK_TYPE_##type hak_setting_##id(void) { return HAK_READ_##stability(id); }
+#include "tunables.def"
+#undef HAK_TUNABLE
+
+#define hak_setting(id) hak_setting_##id()
+
+/* From an environment block (may be NULL), before any other thread runs; all of it is ignored if is_secure.
+ * Of two entries of one name the first counts, as in getenv; an empty one counts as not set. */
+HAK_FN void hak_tunables_read(char **environment, bool is_secure);
+
+/* The end of start: from here on only LIVE settings change. */
+HAK_FN void hak_tunables_seal(void);
+
+/* For those who look.  i < HAK_TUNABLE_COUNT. */
+HAK_FN unsigned hak_tunables_find(const char *name); /* HAKMEM_FC_CAP or fc_cap, else HAK_TUNABLE_COUNT */
+HAK_FN const char *hak_tunables_name(unsigned i);    /* HAKMEM_FC_CAP */
+HAK_FN const char *hak_tunables_unit(unsigned i);    /* "blocks"; of an ENUM "off|populate|touch" */
+HAK_FN const char *hak_tunables_summary(unsigned i);
+HAK_FN enum hak_tunable_type hak_tunables_type(unsigned i);
+HAK_FN enum hak_tunable_stability hak_tunables_stability(unsigned i);
+HAK_FN enum hak_tunable_source hak_tunables_source(unsigned i);
+HAK_FN const char *hak_tunables_refused(unsigned i); /* the environment's bad value, cut; or NULL */
+HAK_FN const char *hak_tunables_unknown(unsigned n); /* the nth HAKMEM_ name that is no setting; or NULL */
+HAK_FN size_t hak_tunables_value(unsigned i);
+HAK_FN size_t hak_tunables_default(unsigned i);
+HAK_FN size_t hak_tunables_min(unsigned i);
+HAK_FN size_t hak_tunables_max(unsigned i);
+/* As it would be set: 4M, touch, 1. */
+HAK_FN void hak_tunables_print(unsigned i, size_t value, struct hak_text *out);
+
+/* 0; ENOENT: no such setting; EINVAL: no value of its type; ERANGE: out of bounds; EPERM: fixed since start.
+ * On an error nothing changes; errno is left alone. */
+HAK_FN int hak_tunables_set(unsigned i, const char *value);
+HAK_FN int hak_tunables_set_value(unsigned i, size_t value);
+
+#endif
