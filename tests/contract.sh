@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What a process that calls malloc once pays for the library, over the same without: docs/design.md, "Addresses".
+# Measured by bench/startup; of memory the least of several runs, as it depends on what the machine has in its cache.
+
+: "${srcdir:=$(dirname "$0")/..}" "${builddir:=$PWD}" "${READELF:=readelf}"
+# shellcheck source=tap.sh
+. "$srcdir/tests/tap.sh"
+
+library=$builddir/.libs/libhakmem.so
+startup=$builddir/bench/startup
+[ -f "$library" ] || skip_all 'no shared library was built'
+[ -x "$startup" ] || skip_all 'bench/startup was not built'
+[ -z "$RUNNER" ] || skip_all 'not under an emulator'
+
+for _ in 1 2 3 4 5 6 7; do
+	"$startup" --preload "$library" 1 || skip_all 'bench/startup does not run here'
+done > "$work/runs"
+
+# least NAME with|without
+least() {
+	awk -v name="$1" -v kind="$2" '
+		($0 ~ /preload=none/) == (kind == "without") {
+			for (i = 1; i <= NF; i++)
+				if (split($i, part, "=") == 2 && part[1] == name && (least == "" || part[2] < least))
+					least = part[2] + 0
+		}
+		END { print least }' "$work/runs"
+}
+
+# costs NAME MOST
+costs() {
+	with=$(least "$1" with) without=$(least "$1" without)
+	echo "$1: $with with, $without without"
+	[ $((with - without)) -le "$2" ]
+}
+
+# calls NAME: none of these system calls
+makes_no() {
+	not grep -E "^[0-9]+ +($1)\(" "$work/trace"
+}
+
+opens_nothing() {
+	not grep -E 'open(at)?\(.*"/(proc|sys)/' "$work/trace"
+}
+
+prints_nothing() {
+	LD_PRELOAD=$library "$startup" --child > "$work/printed" 2>&1 && [ ! -s "$work/printed" ]
+}
+
+point 'at most 300 KiB of memory' costs rss_kb 300
+point 'at most 6 mappings' costs mappings 6
+if grep -q syscalls= "$work/runs"; then
+	point 'at most 8 system calls, with the dynamic linker'"'"'s' costs syscalls 8
+else
+	skip 'at most 8 system calls' 'tracing is not allowed'
+fi
+point 'nothing is printed' prints_nothing
+if strace -f -o "$work/trace" -E LD_PRELOAD="$library" "$startup" --child > "$work/strace" 2>&1; then
+	point 'no thread is made' makes_no 'clone|clone3|fork|vfork'
+	point 'nothing is opened under /proc or /sys' opens_nothing
+	point 'no call beyond those of the design' makes_no \
+		'socket|connect|ioctl|sched_[a-z]+|prctl|sysinfo|uname|madvise|mlock[a-z0-9]*|memfd_create|userfaultfd'
+else
+	skip 'what is called' 'strace does not run here'
+fi
+finish

@@ -1,0 +1,118 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# make installcheck: a C and a C++ program find the installed header and library by pkg-config, shared and static, and run.
+# Works on a staged installation too (DESTDIR).
+
+: "${srcdir:=$(dirname "$0")/..}" "${PKG_CONFIG:=pkg-config}" "${CC:=cc}" "${CXX:=c++}" "${NM:=nm}" "${READELF:=readelf}"
+: "${DESTDIR:=}" "${RUNNER:=}" "${libdir:?}" "${pkgconfigdir:?}" "${VERSION:?}"
+# shellcheck source=tap.sh
+. "$srcdir/tests/tap.sh"
+cd "$work" || exit 99
+
+# Nothing but the installation under test is to be found.
+PKG_CONFIG_LIBDIR=$DESTDIR$pkgconfigdir
+export PKG_CONFIG_LIBDIR
+if [ -n "$DESTDIR" ]; then
+	PKG_CONFIG_SYSROOT_DIR=$DESTDIR
+	export PKG_CONFIG_SYSROOT_DIR
+fi
+library=$DESTDIR$libdir/libhakmem.so.1
+
+cat > program.c << 'END'
+#include <hakmem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int main(void)
+{
+	char *text = (char *)malloc(100);
+
+	if (text == NULL || strcmp(hakmem_version(), HAKMEM_VERSION) != 0)
+		return 1;
+	snprintf(text, 100, "%s", hakmem_version());
+	puts(text);
+	free(text);
+	return 0;
+}
+END
+cat > program.cc << 'END'
+#include <hakmem.h>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+int main()
+{
+	std::vector<std::unique_ptr<std::string>> texts;
+
+	for (int i = 0; i < 1000; i++)
+		texts.push_back(std::make_unique<std::string>(100, 'x'));
+	std::cout << hakmem_version() << std::endl;
+	return texts.size() == 1000 ? 0 : 1;
+}
+END
+
+flags() {
+	$PKG_CONFIG "$@" hakmem
+}
+
+# is TEXT COMMAND...: the command prints TEXT.
+is() {
+	text=$1
+	shift
+	"$@" > "$work/printed" || return
+	cat "$work/printed"
+	[ "$(cat "$work/printed")" = "$text" ]
+}
+
+preload_is_named() {
+	case $(flags --variable=preload) in
+	"$libdir/libhakmem.so.1" | "$library") ;;
+	*) flags --variable=preload && false ;;
+	esac
+}
+
+# build COMPILER SOURCE [-static]: makes ./program.
+build() {
+	# shellcheck disable=SC2046,SC2086 # flags are words
+	$1 ${3:-} -o program $(flags --cflags) "$2" $(flags ${3:+--static} --libs)
+}
+
+run() {
+	LD_LIBRARY_PATH=$DESTDIR$libdir $RUNNER ./program
+}
+
+run_preloaded() {
+	LD_PRELOAD=$library $RUNNER ./program
+}
+
+links_statically() {
+	build "$1" "$2" -static && $NM program | grep ' [TW] malloc$'
+}
+
+point 'pkg-config knows the version' is "$VERSION" flags --modversion
+point 'pkg-config names what to preload' preload_is_named
+point 'pkg-config --static adds -pthread' sh -c "$PKG_CONFIG --static --libs hakmem | grep -e -pthread"
+if [ -e "$library" ]; then
+	for pair in "$CC:program.c" "$CXX:program.cc"; do
+		point "${pair#*:} builds, shared" build "${pair%:*}" "${pair#*:}"
+		point "${pair#*:} uses the shared library" sh -c "$READELF -d program | grep 'NEEDED.*libhakmem.so.1'"
+		point "${pair#*:} runs, shared" is "$VERSION" run
+		point "${pair#*:} runs, preloaded" is "$VERSION" run_preloaded
+	done
+else
+	skip 'programs, shared' 'the shared library is not installed'
+fi
+if [ -e "$DESTDIR$libdir/libhakmem.a" ]; then
+	for pair in "$CC:program.c" "$CXX:program.cc"; do
+		point "${pair#*:} builds, static, with our malloc" links_statically "${pair%:*}" "${pair#*:}"
+		point "${pair#*:} runs, static" is "$VERSION" run
+	done
+else
+	skip 'programs, static' 'the archive is not installed'
+fi
+finish || status=1
+echo "$passed passed, $failed failed, $skipped skipped"
+exit "${status:-0}"

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* resident: how much memory the process has.  Allocates nothing. */
+#ifndef RESIDENT_H
+#define RESIDENT_H
+
+#include <fcntl.h>
+
+#include "tap.h"
+
+/* A sanitizer's shadow is memory too: then figures say nothing. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RESIDENT_MEANS_SOMETHING 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define RESIDENT_MEANS_SOMETHING 0
+#endif
+#endif
+#ifndef RESIDENT_MEANS_SOMETHING
+#define RESIDENT_MEANS_SOMETHING 1
+#endif
+
+/* The field of /proc/self/statm, in bytes: 0 all addresses, 1 what is in memory. */
+static inline size_t resident_field(int field)
+{
+	char text[128] = "", *at = text;
+	int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t got = read(file, text, sizeof(text) - 1);
+
+	need(got > 0);
+	close(file);
+	while (field-- > 0)
+		strtoul(at, &at, 10);
+	return strtoul(at, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static inline size_t resident(void)
+{
+	return resident_field(1);
+}
+
+/* A point: not more than this many MiB above `before`. */
+#define resident_within(before, mib)                                                                                   \
+	do {                                                                                                           \
+		size_t now = resident(), grown = now > (before) ? now - (before) : 0;                                  \
+		if (RESIDENT_MEANS_SOMETHING)                                                                          \
+			ok(grown <= (size_t)(mib) << 20, "grown by %zu KiB, at most %zu", grown >> 10,                 \
+			   (size_t)(mib) << 10);                                                                       \
+		else                                                                                                   \
+			skip("memory is a sanitizer's too");                                                           \
+	} while (0)
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Programs with a fault: each dies, with a sentence that names the pointer and the block.  Links: library, rooms. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "names.h"
+
+#include "capture.h"
+#include "tap.h"
+
+#ifdef HAK_NO_LIBC_NAMES
+#define free_sized hak_abi_free_sized
+#define free_aligned_sized hak_abi_free_aligned_sized
+#else
+void free_sized(void *p, size_t size);
+void free_aligned_sized(void *p, size_t align, size_t size);
+#endif
+
+#define MIB ((size_t)1 << 20)
+
+/* The compiler must not know that a freed pointer is used. */
+static void *again(void *p)
+{
+	void *volatile same = p;
+
+	return same;
+}
+
+static void flush_all(void **blocks, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(blocks[i]);
+}
+
+/* ---- faults; with: a size ---- */
+
+static void free_twice(const void *with)
+{
+	void *p = malloc(*(const size_t *)with);
+
+	free(p);
+	free(again(p));
+}
+
+/* A cache finds it out when it gives the block back. */
+static void free_twice_and_on(const void *with)
+{
+	void *blocks[3000];
+
+	for (int i = 0; i < 3000; i++)
+		blocks[i] = malloc(*(const size_t *)with);
+	free(blocks[1000]);
+	flush_all(blocks, 3000);
+}
+
+static void free_inside_and_on(const void *with)
+{
+	void *blocks[3000];
+
+	for (int i = 0; i < 3000; i++)
+		blocks[i] = malloc(*(const size_t *)with);
+	blocks[1000] = (char *)blocks[1000] + 16;
+	flush_all(blocks, 3000);
+}
+
+static void free_inside(const void *with)
+{
+	size_t size = *(const size_t *)with;
+	char *p = malloc(size);
+
+	memset(p, 0x11, size); /* looks like nothing that the C library made */
+	free(again(p + size / 2 / 16 * 16));
+}
+
+static void free_inside_a_little(const void *with)
+{
+	free(again((char *)calloc(1, *(const size_t *)with) + 16));
+}
+
+/* What a pointer into the middle of a large block leads to may look like a block of the C library's. */
+static void free_inside_lookalike(const void *with)
+{
+	size_t size = *(const size_t *)with, *p = malloc(size), middle = size / sizeof(*p) / 2 / 8 * 8;
+
+	p[middle - 1] = 0x65;
+	free(again(&p[middle]));
+}
+
+static void free_variable(const void *with)
+{
+	size_t words[8] __attribute__((aligned(16))) = { 0 };
+
+	(void)with;
+	free(again(&words[2]));
+}
+
+static void free_odd(const void *with)
+{
+	free(again((char *)malloc(*(const size_t *)with) + 1));
+}
+
+static void resize_freed(const void *with)
+{
+	void *p = malloc(*(const size_t *)with);
+
+	free(p);
+	p = realloc(again(p), 10);
+}
+
+static void ask_freed(const void *with)
+{
+	void *p = malloc(*(const size_t *)with);
+
+	free(p);
+	hold(malloc_usable_size(again(p)) == 0);
+}
+
+static void free_wrong_size(const void *with)
+{
+	free_sized(malloc(*(const size_t *)with), *(const size_t *)with * 2);
+}
+
+static void free_wrong_aligned_size(const void *with)
+{
+	free_aligned_sized(aligned_alloc(64, *(const size_t *)with), 64, *(const size_t *)with * 2);
+}
+
+/* ---- points ---- */
+
+/* It dies by abort() with one line: "hakmem: entry(0x...): words". */
+static void dies(const char *name, void (*run)(const void *), size_t size, const char *entry, const char *words)
+{
+	struct capture child;
+	char start[64];
+	const char *at;
+
+	capture(&child, run, &size);
+	snprintf(start, sizeof(start), "hakmem: %s(0x", entry);
+	at = strstr(child.words, "): ");
+	ok(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT, "%s of %zu bytes: abort", name, size);
+	if (!ok(strncmp(child.words, start, strlen(start)) == 0 && at != NULL &&
+			strncmp(at + 3, words, strlen(words)) == 0 && strcmp(at + 3 + strlen(words), "\n") == 0,
+		"%s", words))
+		note("status 0x%x, words: %s", (unsigned)child.status, child.words);
+}
+
+#define NO_BLOCK "the pointer leads into memory that is not handed out"
+
+int main(void)
+{
+	dies("double free", free_twice_and_on, 64, "free", "double free of a block of 64 bytes");
+	dies("double free", free_twice_and_on, 1000, "free", "double free of a block of 1024 bytes");
+	dies("double free", free_twice_and_on, 5000, "free", "double free of a block of 5120 bytes");
+	dies("double free", free_twice, 100000, "free", NO_BLOCK);
+	dies("double free", free_twice, 2 * MIB, "free", NO_BLOCK);
+	dies("double free", free_twice, 3 * MIB, "free", NO_BLOCK);
+	dies("interior free", free_inside_and_on, 64, "free", "the pointer leads into a block of 64 bytes, not to its start");
+	dies("interior free", free_inside_and_on, 320, "free", "the pointer leads into a block of 320 bytes, not to its start");
+	dies("interior free", free_inside_and_on, 2000, "free",
+	     "the pointer leads into a block of 2048 bytes, not to its start");
+	dies("interior free", free_inside, 200000, "free", "the pointer leads into a block of 262144 bytes, not to its start");
+	dies("interior free", free_inside_a_little, 200000, "free",
+	     "the pointer leads into a block of 262144 bytes, not to its start");
+	dies("interior free", free_inside_a_little, 5 * MIB, "free",
+	     "the pointer leads into a block of 5242880 bytes, not to its start");
+	dies("interior free", free_inside, 5 * MIB, "free", NO_BLOCK);
+	dies("interior free", free_inside, 64 * MIB, "free", NO_BLOCK);
+	dies("interior free, a lookalike", free_inside_lookalike, 5 * MIB, "free", NO_BLOCK);
+	dies("odd free", free_odd, 200000, "free", "the pointer leads into a block of 262144 bytes, not to its start");
+	dies("free of a variable", free_variable, 64, "free", "no allocator gave out this pointer");
+	dies("realloc after free", resize_freed, 100000, "realloc", NO_BLOCK);
+	dies("realloc after free", resize_freed, 3 * MIB, "realloc", NO_BLOCK);
+	dies("malloc_usable_size after free", ask_freed, 3 * MIB, "malloc_usable_size", NO_BLOCK);
+	dies("wrong size", free_wrong_size, 100, "free_sized", "the size is wrong: the block has 112 bytes");
+	dies("wrong size", free_wrong_aligned_size, 128, "free_aligned_sized", "the size is wrong: the block has 128 bytes");
+	return done();
+}

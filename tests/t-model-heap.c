@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/* Birth, death, adoption and visits of heaps in all schedules of short scripts: nobody enters a heap that another is
+ * inside (H1, H5), no heap gets lost, and what is pushed to a heap that becomes idle is never stranded (H4).
+ * Links: model (nothing; the rooms are included). */
+#include "explore.h"
+
+#include "stats.h"
+
+/* Counters are their owner's: no place to switch. */
+#undef hak_count
+#define hak_count(counter, n) ((void)(*(counter) += (n)))
+
+/* The lower rooms are not what is looked at: they run without a switch. */
+#define hak_model_step() ((void)0)
+#include "../lib/os.c"
+#include "../lib/say.c"
+#include "../lib/class.c"
+#include "../lib/tunables.c"
+#include "../lib/lock.h"
+#include "../lib/registry.c"
+#include "../lib/meta.h"
+#include "../lib/slab.c"
+#include "../lib/pool.c"
+#include "../lib/superslab.c"
+#include "../lib/batch.c"
+#include "../lib/large.c"
+#undef hak_model_step
+
+/* No heaps and parcels beyond those of the test. */
+HAK_FN void *hak_meta_alloc(size_t size, size_t align)
+{
+	(void)size, (void)align;
+	return NULL;
+}
+
+HAK_FN size_t hak_meta_mapped(void)
+{
+	return 0;
+}
+
+/* A mutex whose waiters sleep. */
+HAK_DEF HAK_TLS bool hak_lock_forking __attribute__((unused));
+
+HAK_FN void hak_lock_take(struct hak_lock *lock)
+{
+	if (!model.is_running)
+		return;
+	hak_model_step();
+	while (lock->word != 0)
+		model_sleep(lock);
+	lock->word = 1;
+}
+
+HAK_FN void hak_lock_release(struct hak_lock *lock)
+{
+	if (!model.is_running)
+		return;
+	hak_model_step();
+	lock->word = 0;
+	model_wake_all(lock);
+}
+
+#include "../lib/parcel.c"
+__attribute__((unused)) HAK_VAR HAK_TLS struct hak_thread hak_thread;
+#include "../lib/heap.c"
+
+enum { heap_count = 4, parcel_count = 6, nobody = 0 };
+
+static struct hak_heap heaps[heap_count];
+static heap_entry directory[HEAP_DIRECTORY];
+static unsigned inside[heap_count];    /* thread + 1 */
+static unsigned owner_of[heap_count];  /* thread + 1: whose hak_thread.heap it is */
+static unsigned sent;
+
+static unsigned number(const struct hak_heap *heap)
+{
+	return (unsigned)(heap - heaps);
+}
+
+static void go_in(struct hak_heap *heap)
+{
+	model_require(inside[number(heap)] == nobody);
+	inside[number(heap)] = model_self() + 1;
+	hak_model_step(); /* while somebody is inside, others go on */
+}
+
+static void go_out(struct hak_heap *heap)
+{
+	model_require(!model.is_running || inside[number(heap)] == model_self() + 1);
+	inside[number(heap)] = nobody;
+}
+
+static enum hak_heap_enter watched_enter(struct hak_heap *heap)
+{
+	enum hak_heap_enter got = hak_heap_enter(heap);
+
+	if (got == HAK_ENTER_OK)
+		go_in(heap);
+	return got;
+}
+
+static bool watched_visit(struct hak_heap *heap)
+{
+	bool got = hak_heap_visit(heap);
+
+	if (got)
+		go_in(heap);
+	return got;
+}
+
+static bool watched_visit_end(struct hak_heap *heap)
+{
+	bool is_over;
+
+	go_out(heap);
+	is_over = hak_heap_visit_end(heap);
+	if (!is_over)
+		go_in(heap);
+	return is_over;
+}
+
+static void watched_release(struct hak_heap *heap)
+{
+	go_out(heap);
+	hak_heap_release(heap);
+}
+
+static void watched_exit(struct hak_heap *heap)
+{
+	go_out(heap);
+	hak_heap_exit(heap);
+}
+
+#define hak_heap_enter(heap) watched_enter(heap)
+#define hak_heap_visit(heap) watched_visit(heap)
+#define hak_heap_visit_end(heap) watched_visit_end(heap)
+#define hak_heap_release(heap) watched_release(heap)
+#define hak_heap_exit(heap) watched_exit(heap)
+#include "../lib/refill.c"
+
+/* ---- the world ---- */
+
+static struct {
+	struct hak_parcel parcel;
+} parcels[parcel_count] HAK_ALIGNED(HAK_PARCEL_SIZE);
+
+static void forget_heaps(void)
+{
+	memset(heaps, 0, sizeof(heaps));
+	memset(inside, 0, sizeof(inside));
+	memset(owner_of, 0, sizeof(owner_of));
+	heap_idle = NULL;
+	heap_idle_lock.word = 0;
+	heap_made = heap_count;
+	hak_store(&heap_directory[0], directory, relaxed);
+	for (uint32_t i = 0; i < heap_count; i++) {
+		heap_init(&heaps[i], HAK_OWNER_FIRST + i);
+		hak_store(&directory[HAK_OWNER_FIRST + i], &heaps[i], relaxed);
+	}
+}
+
+/* Threads 0, 1, 2 own heaps 0, 1, 2; heap 3 is idle. */
+static void three_owners(void)
+{
+	forget_heaps();
+	memset(parcels, 0, sizeof(parcels));
+	parcel_stock = 0;
+	for (unsigned i = 0; i < parcel_count; i++)
+		hak_parcel_put(&parcels[i].parcel);
+	for (unsigned i = 0; i < heap_count - 1; i++)
+		owner_of[i] = i + 1;
+	heap_link_locked(&heaps[heap_count - 1]);
+	sent = 0;
+}
+
+/* Heap 0 has no owner. */
+static void one_orphan(void)
+{
+	three_owners();
+	owner_of[0] = nobody;
+	heap_link_locked(&heaps[0]);
+}
+
+static bool is_listed(const struct hak_heap *heap)
+{
+	unsigned n = 0;
+
+	for (const struct hak_heap *h = heap_idle; h && n <= heap_count; h = h->idle_next, n++)
+		if (h == heap)
+			return true;
+	return false;
+}
+
+static unsigned received_of(struct hak_heap *heap)
+{
+	return (unsigned)heap->counts.parcels_received;
+}
+
+static void check(void)
+{
+	unsigned arrived = 0, waiting = 0;
+
+	for (unsigned i = 0; i < heap_count; i++) {
+		struct hak_heap *heap = &heaps[i];
+		bool is_idle = heap->state == HAK_HEAP_IDLE;
+
+		model_require(inside[i] == nobody);
+		model_require(heap->use == HAK_USE_NONE);
+		model_require(is_idle == is_listed(heap));
+		model_require(is_idle == (owner_of[i] == nobody));                     /* none is lost */
+		model_require(!is_idle || hak_inbox_is_empty(&heap->inbox));           /* H4 */
+		model_require(!is_idle || heap->received == NULL);
+		arrived += received_of(heap);
+		for (struct hak_parcel *p = heap->inbox; p; p = p->next)
+			waiting++;
+	}
+	model_require(arrived + waiting == sent);
+}
+
+/* ---- what threads do ---- */
+
+static unsigned own_heap(void)
+{
+	unsigned i = 0;
+
+	while (i < heap_count && owner_of[i] != model_self() + 1)
+		i++;
+	return i;
+}
+
+/* As hak_alloc_heap: the thread's heap, entered; another one if a visitor is inside; NULL if there is none left. */
+static struct hak_heap *attach(void)
+{
+	unsigned i = own_heap();
+	struct hak_heap *heap = i < heap_count ? &heaps[i] : NULL;
+
+	for (;;) {
+		if (!heap) {
+			heap = hak_heap_acquire();
+			if (!heap)
+				return NULL;
+			model_require(owner_of[number(heap)] == nobody);
+			owner_of[number(heap)] = model_self() + 1;
+		}
+		switch (hak_heap_enter(heap)) {
+		case HAK_ENTER_OK:
+			return heap;
+		case HAK_ENTER_AGAIN:
+			model_require(!"no signal came");
+			return NULL;
+		case HAK_ENTER_LEFT:
+			break;
+		}
+		owner_of[number(heap)] = nobody;
+		heap = NULL;
+	}
+}
+
+static void work(void)
+{
+	struct hak_heap *heap = attach();
+
+	if (!heap)
+		return;
+	hak_refill_drain(heap);
+	hak_heap_exit(heap);
+}
+
+/* As start_thread_exit. */
+static void end(void)
+{
+	unsigned i = own_heap();
+
+	if (i == heap_count)
+		return;
+	owner_of[i] = nobody;
+	if (hak_heap_enter(&heaps[i]) == HAK_ENTER_OK)
+		hak_refill_leave(&heaps[i]);
+}
+
+static void send_to(unsigned to)
+{
+	struct hak_heap *heap = attach();
+	unsigned place = (HAK_OWNER_FIRST + to) % HAK_OUTGOING;
+
+	if (!heap)
+		return;
+	if (number(heap) != to && heap->outgoing[place] == NULL) {
+		heap->outgoing[place] = refill_get_parcel(heap, HAK_OWNER_FIRST + to);
+		if (heap->outgoing[place]) {
+			sent++;
+			refill_push(heap, place);
+		}
+	}
+	hak_heap_exit(heap);
+}
+
+static void send_to_first(void) { send_to(0); }
+
+static void send_and_end(void)
+{
+	send_to(0);
+	end();
+}
+
+static void send_twice(void)
+{
+	send_to(0);
+	send_to(0);
+}
+
+static void visit_first(void)
+{
+	refill_visit_live(&heaps[0]);
+}
+
+static void send_and_visit(void)
+{
+	send_to(0);
+	refill_visit_live(&heaps[0]);
+}
+
+static void work_and_end(void)
+{
+	work();
+	end();
+}
+
+/* A new thread: adopts an idle heap and ends. */
+static void adopt_and_end(void)
+{
+	end();
+	work();
+	end();
+}
+
+static void purge_all(void)
+{
+	hak_refill_purge_all();
+}
+
+/* ---- fork ---- */
+
+/* Goes on as the child of a fork: there are no other threads any more, wherever they were. */
+static void fork_child(void)
+{
+	unsigned mine = own_heap();
+
+	hak_lock_take(&heap_idle_lock);
+	for (unsigned i = 0; i < model.count; i++)
+		model.has_ended[i] = i != model_self();
+	for (unsigned i = 0; i < heap_count; i++)
+		owner_of[i] = i == mine ? model_self() + 1 : nobody;
+	hak_heap_after_fork(mine < heap_count ? &heaps[mine] : NULL);
+	hak_lock_release(&heap_idle_lock);
+	send_to(0);
+}
+
+/* What is idle is whole: nobody was inside when the process forked, and a new thread may have it. */
+static void check_child(void)
+{
+	for (unsigned i = 0; i < heap_count; i++) {
+		struct hak_heap *heap = &heaps[i];
+
+		model_require(is_listed(heap) == (heap->state == HAK_HEAP_IDLE));
+		if (heap->state != HAK_HEAP_IDLE)
+			continue;
+		model_require(inside[i] == nobody && heap->use == HAK_USE_NONE);
+	}
+}
+
+/* ---- controls: what the code must not do ---- */
+
+/* The inbox is looked at before the state is stored. */
+static void end_carelessly(void)
+{
+	unsigned i = own_heap();
+
+	owner_of[i] = nobody;
+	if (hak_heap_enter(&heaps[i]) == HAK_ENTER_OK) {
+		hak_refill_settle(&heaps[i]);
+		hak_heap_release(&heaps[i]);
+	}
+}
+
+/* The state is looked at before the push. */
+static void send_carelessly(void)
+{
+	struct hak_heap *heap = attach();
+	struct hak_parcel *parcel = refill_get_parcel(heap, HAK_OWNER_FIRST);
+	bool is_idle = hak_load(&heaps[0].state, seq_cst) == HAK_HEAP_IDLE;
+
+	model_require(heap && parcel);
+	sent++;
+	hak_parcel_push(&heaps[0].inbox, parcel);
+	if (is_idle)
+		refill_visit_idle(&heaps[0]);
+	hak_heap_exit(heap);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		struct model model;
+	} models[] = {
+		{ "an end, a sender", { three_owners, { end, send_twice }, check, 4 } },
+		{ "an end, two senders", { three_owners, { end, send_to_first, send_to_first }, check, 2 } },
+		{ "two ends", { three_owners, { work_and_end, send_and_end }, check, 4 } },
+		{ "an end, a sender, an adopter", { three_owners, { end, send_to_first, adopt_and_end }, check, 2 } },
+		{ "a worker, a visitor", { three_owners, { work, send_and_visit }, check, 4 } },
+		{ "a worker, two visitors", { three_owners, { work_and_end, send_and_visit, visit_first }, check, 2 } },
+		{ "an end, a visitor, a sender", { three_owners, { end, visit_first, send_to_first }, check, 3 } },
+		{ "a purger, an adopter", { one_orphan, { work, purge_all, send_to_first }, check, 2 } },
+		{ "two purgers, an end", { three_owners, { end, purge_all, purge_all }, check, 2 } },
+		{ "a fork, an end, a sender", { three_owners, { end, send_to_first, fork_child }, check_child, 2 } },
+		{ "a fork, an end, a visitor", { three_owners, { end, visit_first, fork_child }, check_child, 2 } },
+		{ "a fork, a purger, an adopter", { one_orphan, { work, purge_all, fork_child }, check_child, 2 } },
+	};
+	static const struct model careless_end = { three_owners, { end_carelessly, send_to_first }, check, 2 };
+	static const struct model careless_send = { three_owners, { end, send_carelessly }, check, 2 };
+
+	if (!EXPLORE_WORKS)
+		skip_all("not under ThreadSanitizer");
+	for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++)
+		explore_good(models[i].name, &models[i].model);
+	explore_bad("an end that looks at the inbox first", &careless_end);
+	explore_bad("a sender that looks at the state first", &careless_send);
+	return done();
+}
