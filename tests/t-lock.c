@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* The room lock: one at a time, by rank, and not at all in a thread that forks.  All schedules: t-model-lock.
+ * Links: rooms. */
+#include "lock.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "tap.h"
+
+enum { threads = 4, rounds = 50000 };
+
+static struct hak_lock low = HAK_LOCK_INIT(HAK_RANK_IDLE), high = HAK_LOCK_INIT(HAK_RANK_LARGE);
+static unsigned long counted; /* under the lock, without an atomic */
+
+static void *count(void *with)
+{
+	for (int i = 0; i < rounds; i++) {
+		hak_lock_take(&low);
+		counted++;
+		hak_lock_release(&low);
+	}
+	return with;
+}
+
+static void *take_late(void *with)
+{
+	hak_lock_take(&low);
+	counted = 1;
+	hak_lock_release(&low);
+	return with;
+}
+
+static void check_exclusion(void)
+{
+	pthread_t thread[threads];
+
+	for (int i = 0; i < threads; i++)
+		need(pthread_create(&thread[i], NULL, count, NULL) == 0);
+	for (int i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	is(counted, (unsigned long)threads * rounds);
+	is(low.word, 0);
+}
+
+/* Who waits long sleeps, and is woken. */
+static void check_sleep(void)
+{
+	pthread_t thread;
+
+	counted = 0;
+	hak_lock_take(&low);
+	need(pthread_create(&thread, NULL, take_late, NULL) == 0);
+	usleep(50000);
+	ok(counted == 0 && low.word == 2, "a waiter sleeps");
+	hak_lock_release(&low);
+	pthread_join(thread, NULL);
+	ok(counted == 1 && low.word == 0, "and is woken");
+}
+
+static void check_forking(void)
+{
+	hak_lock_take(&low);
+	hak_lock_forking = true;
+	hak_lock_take(&low);
+	hak_lock_release(&low);
+	is(low.word, 1);
+	hak_lock_forking = false;
+	hak_lock_release(&low);
+	is(low.word, 0);
+}
+
+static void take_in_order(const void *with)
+{
+	(void)with;
+	hak_lock_take(&low);
+	hak_lock_take(&high);
+	hak_lock_release(&high);
+	hak_lock_release(&low);
+}
+
+static void take_out_of_order(const void *with)
+{
+	(void)with;
+	hak_lock_take(&high);
+	hak_lock_take(&low);
+}
+
+int main(void)
+{
+	struct capture child;
+
+	check_exclusion();
+	check_sleep();
+	check_forking();
+	capture_silent("ranks rise", take_in_order, NULL);
+	capture(&child, take_out_of_order, NULL);
+#ifdef HAK_ASSERT
+	ok(WIFSIGNALED(child.status) || WEXITSTATUS(child.status) != 0, "a rank that falls is found");
+#endif
+	return done();
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* The room registry: slots of the window are claimed, mapped, given back and found again, around what others have mapped,
+ * and when the kernel refuses.  Links: rooms.
+ *
+ * The registry starts once in a process, so some cases run in children. */
+#include "registry.h"
+
+#include <sys/mman.h>
+
+#include "capture.h"
+#include "os.h"
+#include "tap.h"
+
+#define MIB ((size_t)1 << 20)
+
+static char *address(size_t slot)
+{
+	return hak_registry_address(slot * HAK_SS_SLABS);
+}
+
+static uint32_t state(size_t slot)
+{
+	return hak_registry_slot(slot)->state;
+}
+
+static void unmap(size_t slot, size_t n, size_t bytes)
+{
+	need(hak_os_unmap(address(slot), bytes));
+	hak_registry_unclaim(slot, n);
+}
+
+/* ---- in the first process ---- */
+
+static void check_start(void)
+{
+	ok(hak_registry_start(), "start");
+	ok(hak_registry.base % HAK_SS_SIZE == 0, "the window's base is aligned to a SuperSlab");
+	ok(hak_registry.max_slots >= 1024 && hak_registry_slabs() >= 1024, "there is room");
+	for (size_t i = 0; i < hak_registry_slabs(); i++)
+		hold(hak_registry_tag(i) == 0);
+	ok(failures() == 0, "all tags are 0");
+	is(hak_registry_number(address(5)), 5 * HAK_SS_SLABS);
+	ok(hak_registry_number(NULL) >= hak_registry_slabs(), "NULL lies outside");
+	ok(hak_registry_number(&tap_points) >= hak_registry_slabs(), "the program lies outside");
+	ok(hak_registry_number((void *)(hak_registry.base - 1)) >= hak_registry_slabs(), "the tables lie outside");
+}
+
+/* The lowest first; a hole is used again. */
+static void check_lowest(void)
+{
+	size_t slot[8];
+
+	for (size_t i = 0; i < 8; i++) {
+		slot[i] = hak_registry_map(1, HAK_SS_SIZE);
+		hold(slot[i] == i && state(i) == HAK_SLOT_CLAIMED);
+		address(i)[0] = address(i)[HAK_SS_SIZE - 1] = 1;
+	}
+	unmap(2, 1, HAK_SS_SIZE);
+	unmap(5, 1, HAK_SS_SIZE);
+	hold(state(2) == HAK_SLOT_FREE);
+	hold(hak_registry_map(1, HAK_SS_SIZE) == 2);
+	hold(hak_registry_map(1, HAK_SS_SIZE) == 5);
+	hold(hak_registry_map(1, HAK_SS_SIZE) == 8);
+	for (size_t i = 0; i <= 8; i++)
+		unmap(i, 1, HAK_SS_SIZE);
+	ok(failures() == 0, "single slots, the lowest first");
+}
+
+/* A run passes over holes that are too short. */
+static void check_runs(void)
+{
+	size_t slot[10];
+
+	for (size_t i = 0; i < 10; i++)
+		slot[i] = hak_registry_map(1, 4096);
+	unmap(slot[1], 1, 4096);
+	unmap(slot[4], 1, 4096);
+	unmap(slot[5], 1, 4096);
+	hold(hak_registry_map(3, 5 * MIB) == 10);
+	hold(hak_registry_map(2, 3 * MIB) == 4);
+	hold(hak_registry_map(1, 4096) == 1);
+	unmap(4, 2, 3 * MIB);
+	hold(!hak_registry_claim_at(4, 3));
+	hold(state(4) == HAK_SLOT_FREE && state(5) == HAK_SLOT_FREE);
+	hold(hak_registry_claim_at(4, 2));
+	hak_registry_unclaim(4, 2);
+	unmap(10, 3, 5 * MIB);
+	for (size_t i = 0; i < 10; i++)
+		if (i != 4 && i != 5)
+			unmap(i, 1, 4096);
+	ok(failures() == 0, "runs of slots");
+}
+
+/* What somebody else has mapped is left alone. */
+static void check_taken(void)
+{
+	char *other = address(3) + MIB;
+
+	need(mmap(other, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == other);
+	*other = 77;
+	for (size_t i = 0; i < 3; i++)
+		hold(hak_registry_map(1, HAK_SS_SIZE) == i);
+	hold(hak_registry_map(1, HAK_SS_SIZE) == 4);
+	hold(state(3) == HAK_SLOT_TAKEN && *other == 77);
+	for (size_t i = 0; i < 5; i++)
+		if (i != 3)
+			unmap(i, 1, HAK_SS_SIZE);
+	hold(hak_registry_map(2, 4 * MIB) == 0);
+	hold(hak_registry_map(2, 4 * MIB) == 4);
+	unmap(0, 2, 4 * MIB);
+	unmap(4, 2, 4 * MIB);
+	munmap(other, 4096);
+	hak_registry_unclaim(3, 1);
+	ok(failures() == 0, "a slot that another mapping lies in is passed over");
+}
+
+static void check_refusal(void)
+{
+	size_t high = hak_registry.high;
+
+	hak_os_fail_after = 1;
+	hak_os_fail_count = 1;
+	is(hak_registry_map(1, HAK_SS_SIZE), HAK_NO_SLOT);
+	is(state(0), HAK_SLOT_FREE);
+	is(hak_registry_map(1, HAK_SS_SIZE), 0);
+	unmap(0, 1, HAK_SS_SIZE);
+	is(hak_registry_map(hak_registry.max_slots + 1, 4096), HAK_NO_SLOT);
+	is(hak_registry_map((size_t)1 << 22, (size_t)1 << 43), HAK_NO_SLOT);
+	is(hak_registry.high, high);
+	ok(!hak_registry_claim_at(hak_registry.max_slots - 1, 2), "nothing is claimed behind the end of the window");
+}
+
+/* More slots than the first tables have. */
+static void check_growth(void)
+{
+	size_t before = hak_registry_slabs(), n = before / HAK_SS_SLABS + 100, slot;
+
+	hak_registry_set_tags(7, 1, 4711);
+	hak_os_fail_after = 2; /* the first asks whether the kernel would; the second is the tables' */
+	hak_os_fail_count = 1;
+	is(hak_registry_map(n, 4096), HAK_NO_SLOT);
+	is(hak_registry_slabs(), before);
+	hak_os_fail_after = 3; /* tags are mapped, entries are not */
+	hak_os_fail_count = 1;
+	hak_registry_map(n, 4096);
+	hak_os_fail_after = 0;
+	is(hak_registry_slabs(), before);
+	slot = hak_registry_map(n, 4096);
+	is(slot, 0);
+	ok(hak_registry_slabs() >= n * HAK_SS_SLABS, "both tables have grown");
+	is(hak_registry_tag(7), 4711);
+	is(hak_registry_tag(before), 0);
+	is(state(n - 1), HAK_SLOT_CLAIMED);
+	hak_registry_set_tags(hak_registry_slabs() - 32, 32, 1);
+	is(hak_registry_tag(hak_registry_slabs() - 1), 1);
+	hak_registry_set_tags(hak_registry_slabs() - 32, 32, 0);
+	hak_registry_set_tags(7, 1, 0);
+	unmap(0, n, 4096);
+}
+
+/* ---- in children ---- */
+
+/* No address that is asked for is given: emulators, and kernels before 4.17 with something in the way. */
+static void follow(const void *with)
+{
+	size_t slot[5];
+
+	(void)with;
+	hak_os_fail_after = 1;
+	hak_os_fail_count = 5;
+	need(hak_registry_start());
+	hak_os_fail_after = 0;
+	hold(hak_registry.follow);
+	for (int i = 0; i < 5; i++) {
+		slot[i] = hak_registry_map(1 + (size_t)i, HAK_SS_SIZE * (1 + (size_t)i));
+		hold(slot[i] != HAK_NO_SLOT);
+		memset(address(slot[i]), 1, HAK_SS_SIZE * (1 + (size_t)i));
+		hold(i == 0 || slot[i] != slot[i - 1]);
+	}
+	for (int i = 0; i < 5; i++)
+		unmap(slot[i], 1 + (size_t)i, HAK_SS_SIZE * (1 + (size_t)i));
+	hak_os_fail_after = 1;
+	hak_os_fail_count = 1;
+	hold(hak_registry_map(1, HAK_SS_SIZE) == HAK_NO_SLOT);
+	hak_os_fail_after = 0;
+	hold(hak_registry_map(1, HAK_SS_SIZE) != HAK_NO_SLOT);
+}
+
+/* One refusal at the start is not the end. */
+static void second_try(const void *with)
+{
+	(void)with;
+	hak_os_fail_after = 1;
+	hak_os_fail_count = 2;
+	hold(hak_registry_start());
+	hold(!hak_registry.follow);
+	hold(hak_registry_map(1, HAK_SS_SIZE) == 0);
+}
+
+static void no_memory_at_all(const void *with)
+{
+	(void)with;
+	hak_os_fail_after = 1;
+	hak_os_fail_count = 100;
+	hold(!hak_registry_start());
+	hak_os_fail_after = 0;
+	hold(hak_registry_start());
+}
+
+int main(void)
+{
+	capture_silent("where the kernel chooses", follow, NULL);
+	capture_silent("a second try", second_try, NULL);
+	capture_silent("no memory at the start, then some", no_memory_at_all, NULL);
+	check_start();
+	check_lowest();
+	check_runs();
+	check_taken();
+	check_refusal();
+	check_growth();
+	check_lowest();
+	return done();
+}
