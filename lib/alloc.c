@@ -369,11 +369,10 @@ HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 	struct hak_heap *heap = hak_thread.heap;
 	uint32_t tag;
 
-	if (!p)
-		return;
 	tag = alloc_tag(p);
-	if (!alloc_is_ours(tag)) {
-		alloc_free_span(p, tag);
+	if (hak_unlikely(!alloc_is_ours(tag))) {
+		if (p)
+			alloc_free_span(p, tag);
 		return;
 	}
 	if (hak_likely(heap != &hak_empty_heap && (tag ^ heap->tag) >= HAK_TAG_CLASSES))

@@ -261,15 +261,21 @@ static void refill_put_parcel(struct hak_heap *heap, struct hak_parcel *parcel)
 		heap->spare = parcel;
 }
 
-/* The bin of a block that another thread freed. */
-static struct hak_bin *refill_home_bin(struct hak_heap *heap, const void *p)
+/* The class of a block that another thread freed. */
+static inline unsigned refill_home_class(struct hak_heap *heap, const void *p)
 {
 	uint32_t x = hak_registry_tag(hak_registry_number(p)) ^ heap->tag;
 
-	if (x >= HAK_TAG_CLASSES) /* its slab went back to the pool: it was free already */
+	if (hak_unlikely(x >= HAK_TAG_CLASSES)) /* its slab went back to the pool: it was free already */
 		hak_say_fatal(HAK_FATAL_NO_BLOCK, "free", p, 0);
 	hak_count(&heap->bins[x / HAK_CACHE_SIZE].counts.received, 1);
-	return &heap->bins[x / HAK_CACHE_SIZE];
+	return x / HAK_CACHE_SIZE;
+}
+
+static HAK_NOINLINE void refill_put_home(struct hak_bin *bin, void *p)
+{
+	hak_count(&bin->counts.put, 1);
+	refill_put(bin, p);
 }
 
 /* The blocks of a parcel come home: into their caches while there is room, else into their slabs. */
@@ -277,15 +283,13 @@ static void refill_unpack(struct hak_heap *heap, struct hak_parcel *parcel)
 {
 	for (unsigned i = 0; i < parcel->count; i++) {
 		void *p = parcel->blocks[i];
-		struct hak_bin *bin = refill_home_bin(heap, p);
-		struct hak_cache *cache = &heap->caches[bin - heap->bins];
+		unsigned class = refill_home_class(heap, p);
+		struct hak_cache *cache = &heap->caches[class];
 
-		if (cache->top != cache->end) {
+		if (cache->top != cache->end)
 			*++cache->top = p;
-		} else {
-			hak_count(&bin->counts.put, 1);
-			refill_put(bin, p);
-		}
+		else
+			refill_put_home(&heap->bins[class], p);
 	}
 }
 
@@ -345,12 +349,8 @@ static void refill_give_empty(struct hak_bin *bin)
 /* What came home goes to its slabs, past the caches: they are the owner's alone. */
 static void refill_unpack_to_slabs(struct hak_heap *heap, struct hak_parcel *parcel)
 {
-	for (unsigned i = 0; i < parcel->count; i++) {
-		struct hak_bin *bin = refill_home_bin(heap, parcel->blocks[i]);
-
-		hak_count(&bin->counts.put, 1);
-		refill_put(bin, parcel->blocks[i]);
-	}
+	for (unsigned i = 0; i < parcel->count; i++)
+		refill_put_home(&heap->bins[refill_home_class(heap, parcel->blocks[i])], parcel->blocks[i]);
 	hak_parcel_put(parcel);
 }
 
@@ -445,27 +445,41 @@ static void refill_tick(struct hak_heap *heap)
 	}
 }
 
+static HAK_NOINLINE void refill_push_full(struct hak_heap *heap, unsigned place)
+{
+	refill_push(heap, place);
+	refill_tick(heap); /* a thread that only frees sends its other parcels too */
+}
+
+/* The place is empty, or holds a parcel for another heap. */
+static HAK_NOINLINE void refill_send_first(struct hak_heap *heap, void *p, uint32_t tag)
+{
+	unsigned place = (tag >> HAK_TAG_SHIFT) % HAK_OUTGOING;
+	struct hak_parcel *parcel;
+
+	if (heap->outgoing[place])
+		refill_push(heap, place);
+	parcel = refill_get_parcel(heap, tag >> HAK_TAG_SHIFT);
+	if (!parcel)
+		return; /* no memory for 512 bytes: the block is lost, the program is not */
+	heap->outgoing[place] = parcel;
+	hak_refill_send(heap, p, tag);
+}
+
 HAK_FN void hak_refill_send(struct hak_heap *heap, void *p, uint32_t tag)
 {
 	uint32_t owner = tag >> HAK_TAG_SHIFT, class = tag % (1u << HAK_TAG_SHIFT) / HAK_CACHE_SIZE;
-	unsigned place = owner % HAK_OUTGOING;
-	struct hak_parcel *parcel = heap->outgoing[place];
+	struct hak_parcel *parcel = heap->outgoing[owner % HAK_OUTGOING];
 
 	if (hak_unlikely(!parcel || parcel->owner != owner)) {
-		if (parcel)
-			refill_push(heap, place);
-		parcel = refill_get_parcel(heap, owner);
-		if (!parcel)
-			return; /* no memory for 512 bytes: the block is lost, the program is not */
-		heap->outgoing[place] = parcel;
+		refill_send_first(heap, p, tag);
+		return;
 	}
 	hak_count(&heap->bins[class].counts.sent, 1);
 	parcel->blocks[parcel->count++] = p;
 	parcel->room = (int16_t)(parcel->room - hak_parcel_cost(hak_classes[class].size));
-	if (parcel->room <= 0) {
-		refill_push(heap, place);
-		refill_tick(heap); /* a thread that only frees sends its other parcels too */
-	}
+	if (hak_unlikely(parcel->room <= 0))
+		refill_push_full(heap, owner % HAK_OUTGOING);
 }
 
 /* ---- refill and flush ---- */
