@@ -12,13 +12,13 @@
 static _Atomic size_t batch_top;       /* no dirty slabs at or above this slot, as far as known */
 static _Atomic uint32_t batch_last;    /* time of the last tick */
 static _Atomic size_t batch_regret;    /* bytes: kept, since purging them was regretted */
-static _Atomic uint32_t batch_refused; /* time + 1 of a refusal, 0 = none */
+static _Atomic uint32_t batch_refused; /* time | 1 of a refusal, 0 = none */
 
 static bool batch_is_paused(uint32_t now)
 {
 	uint32_t refused = hak_load(&batch_refused, relaxed);
 
-	return refused != 0 && now - refused < BATCH_PAUSE_MS;
+	return refused != 0 && (now | 1) - refused < BATCH_PAUSE_MS;
 }
 
 /* Purges one run of slabs; they are ours. */

@@ -22,7 +22,7 @@ HAK_DEF HAK_TLS struct hak_thread hak_thread = { .heap = &hak_empty_heap };
 
 typedef _Atomic(struct hak_heap *) heap_entry;
 
-static _Atomic(heap_entry *) heap_directory[(HAK_OWNER_MAX + 1) >> HEAP_DIRECTORY_SHIFT];
+static _Atomic(heap_entry *) heap_directory[(HAK_OWNER_MAX >> HEAP_DIRECTORY_SHIFT) + 1];
 static _Atomic uint32_t heap_made;
 static struct hak_lock heap_idle_lock = HAK_LOCK_INIT(HAK_RANK_IDLE);
 static struct hak_heap *heap_idle; /* under the lock */

@@ -7,6 +7,11 @@
 
 #include "names.h"
 
+#ifdef HAK_NO_LIBC_NAMES
+#include "malloc_info.h"
+#define malloc_trim hak_abi_malloc_trim
+#endif
+
 enum { block_count = 64 };
 
 struct block {
@@ -143,6 +148,44 @@ static void step_elsewhere(size_t first)
 		free_all(list);
 }
 
+struct made {
+	void *at[8];
+	size_t size;
+};
+
+static void *make_all(void *with)
+{
+	struct made *made = with;
+
+	for (int i = 0; i < 8; i++)
+		made->at[i] = malloc(made->size + (size_t)i);
+	return NULL;
+}
+
+/* A few neighbours, made by a thread that ends thereby. */
+static void step_from_elsewhere(size_t first, struct fuzz_input *input)
+{
+	struct made made = {{NULL}, pick_size(input)};
+	pthread_t thread;
+
+	for (size_t i = first; i < first + 8; i++)
+		free(take(&blocks[i % block_count]));
+	if (pthread_create(&thread, NULL, make_all, &made) == 0)
+		pthread_join(thread, NULL);
+	for (size_t i = 0; i < 8; i++)
+		note_block(&blocks[(first + i) % block_count], made.at[i], made.size + i, 16);
+}
+
+static void step_seldom(unsigned which, struct block *block, struct fuzz_input *input)
+{
+	if (which < 2)
+		step_elsewhere((size_t)(block - blocks));
+	else if (which < 4)
+		step_from_elsewhere((size_t)(block - blocks), input);
+	else if (which == 4)
+		malloc_trim(0);
+}
+
 static void step(struct fuzz_input *input)
 {
 	unsigned byte = fuzz_byte(input);
@@ -163,8 +206,7 @@ static void step(struct fuzz_input *input)
 		step_realloc(block, input);
 		break;
 	case 5:
-		if (byte < 16)
-			step_elsewhere((size_t)(block - blocks));
+		step_seldom(byte >> 3, block, input);
 		break;
 	default:
 		step_malloc(block, input);

@@ -92,26 +92,37 @@ links_statically() {
 	build "$1" "$2" -static && $NM program | grep ' [TW] malloc$'
 }
 
+# check_* COMPILER SOURCE
+check_shared() {
+	if ! [ -e "$library" ]; then
+		skip "$2, shared" 'the shared library is not installed'
+		return
+	fi
+	point "$2 builds, shared" build "$1" "$2"
+	point "$2 uses the shared library" sh -c "$READELF -d program | grep 'NEEDED.*libhakmem.so.1'"
+	point "$2 runs, shared" is "$VERSION" run
+	point "$2 runs, preloaded" is "$VERSION" run_preloaded
+}
+
+check_static() {
+	if ! [ -e "$DESTDIR$libdir/libhakmem.a" ]; then
+		skip "$2, static" 'the archive is not installed'
+		return
+	fi
+	point "$2 builds, static, with our malloc" links_statically "$1" "$2"
+	point "$2 runs, static" is "$VERSION" run
+}
+
 point 'pkg-config knows the version' is "$VERSION" flags --modversion
 point 'pkg-config names what to preload' preload_is_named
 point 'pkg-config --static adds -pthread' sh -c "$PKG_CONFIG --static --libs hakmem | grep -e -pthread"
-if [ -e "$library" ]; then
-	for pair in "$CC:program.c" "$CXX:program.cc"; do
-		point "${pair#*:} builds, shared" build "${pair%:*}" "${pair#*:}"
-		point "${pair#*:} uses the shared library" sh -c "$READELF -d program | grep 'NEEDED.*libhakmem.so.1'"
-		point "${pair#*:} runs, shared" is "$VERSION" run
-		point "${pair#*:} runs, preloaded" is "$VERSION" run_preloaded
-	done
+check_shared "$CC" program.c
+check_static "$CC" program.c
+if command -v "${CXX%% *}" > /dev/null; then
+	check_shared "$CXX" program.cc
+	check_static "$CXX" program.cc
 else
-	skip 'programs, shared' 'the shared library is not installed'
-fi
-if [ -e "$DESTDIR$libdir/libhakmem.a" ]; then
-	for pair in "$CC:program.c" "$CXX:program.cc"; do
-		point "${pair#*:} builds, static, with our malloc" links_statically "${pair%:*}" "${pair#*:}"
-		point "${pair#*:} runs, static" is "$VERSION" run
-	done
-else
-	skip 'programs, static' 'the archive is not installed'
+	skip 'program.cc' 'there is no C++ compiler'
 fi
 finish || status=1
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -6,7 +6,7 @@ EXPECT='cc1 cc1plus *as *ld* collect2 *gcc-* *g++-*'
 LIMIT=120
 
 prepare() {
-    awk -v n="$([ "$SCALE" = quick ] && echo 60 || echo 600)" 'BEGIN {
+    awk -v n="$([ "$SCALE" = quick ] && echo 60 || echo 400)" 'BEGIN {
         print "#include <stdio.h>\n#include <string.h>\n#include <stdlib.h>\nstruct s { int a[16]; double d; struct s *next; };"
         for (i = 0; i < n; i++) {
             printf "static int f%d(struct s *p, int x) {\n int i, r = %d; char text[64];\n", i, i

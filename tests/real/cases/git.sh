@@ -6,7 +6,7 @@ EXPECT='git'
 LIMIT=120
 
 prepare() {
-    awk -v n="$([ "$SCALE" = quick ] && echo 250 || echo 1800)" 'BEGIN {
+    awk -v n="$([ "$SCALE" = quick ] && echo 250 || echo 1200)" 'BEGIN {
         for (c = 1; c <= n; c++) {
             text = ""
             for (l = 0; l < 40 + c % 160; l++) text = text "line " l " of file, changed in " (l % 7 == c % 7 ? c : c - c % 7) " " (l * c) % 9973 "\n"

@@ -35,6 +35,6 @@ PHP
 
 body() {
     php -m | sort
-    php "$IN/work.php" "$(amount 20000 200000)"
+    php "$IN/work.php" "$(amount 20000 120000)"
     php -d opcache.enable_cli=1 -d opcache.jit_buffer_size=16M "$IN/work.php" "$(amount 5000 50000)"
 }

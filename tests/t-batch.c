@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* The room batch: purges by volume, by age and on demand, and what happens when the kernel refuses.  Links: rooms. */
+#include "batch.h"
+
+#include <unistd.h>
+
+#include "os.h"
+#include "superslab.h"
+#include "tap.h"
+#include "tunables.h"
+
+#define MIB ((size_t)1 << 20)
+
+enum { superslabs = 8 };
+
+static void set(unsigned id, size_t value)
+{
+	need(hak_tunables_set_value(id, value) == 0);
+}
+
+static size_t dirty(void)
+{
+	return hak_pool_counts().dirty * HAK_SLAB_SIZE;
+}
+
+static void take_all(void)
+{
+	struct hak_run run;
+
+	while (hak_pool_take(1, 1, &run))
+		hak_registry_address(run.number)[100] = 1;
+	is(hak_pool_counts().used, superslabs * 32);
+}
+
+static void check_volume(void)
+{
+	take_all();
+	set(HAK_TUNABLE_ID_dirty_min, 8 * MIB);
+	set(HAK_TUNABLE_ID_dirty_percent, 0);
+	is(hak_batch_budget(), 8 * MIB);
+	for (size_t i = 0; i < superslabs * 32; i++) {
+		hak_batch_give(i / 32, 1u << i % 32, true);
+		hold(dirty() <= 8 * MIB);
+	}
+	ok(failures() == 0, "never more dirty than the budget");
+	ok(dirty() > 0 && hak_pool_counts().used == 0, "but some is kept");
+	ok(hak_registry_address(5)[100] == 1, "the lowest addresses are kept longest");
+}
+
+static void check_percent(void)
+{
+	struct hak_run run;
+
+	while (hak_pool_take(1, 1, &run))
+		;
+	set(HAK_TUNABLE_ID_dirty_min, 0);
+	set(HAK_TUNABLE_ID_dirty_percent, 50);
+	hak_batch_give(superslabs - 1, UINT32_MAX, true);
+	ok(dirty() == 2 * MIB, "a part of what is used may be dirty");
+	for (size_t s = 0; s + 1 < superslabs; s++)
+		hak_batch_give(s, UINT32_MAX, true);
+	is(dirty(), 0);
+}
+
+static void check_all(void)
+{
+	set(HAK_TUNABLE_ID_dirty_min, 1000 * MIB);
+	take_all();
+	for (size_t s = 0; s < superslabs; s++)
+		hak_batch_give(s, 0x0ff0f00f, true);
+	is(dirty(), superslabs * 16 * HAK_SLAB_SIZE);
+	is(hak_batch_purge_all(), superslabs * 16 * HAK_SLAB_SIZE);
+	is(dirty(), 0);
+	is(hak_registry_address(0)[100], 0);
+	is(hak_registry_address(4)[100], 1);
+	is(hak_batch_purge_all(), 0);
+	for (size_t s = 0; s < superslabs; s++)
+		hak_batch_give(s, ~(uint32_t)0x0ff0f00f, false);
+	is(hak_pool_counts().used, 0);
+	is(dirty(), 0);
+}
+
+static void check_age(void)
+{
+	set(HAK_TUNABLE_ID_decay_ms, 200);
+	set(HAK_TUNABLE_ID_dirty_min, 1000 * MIB);
+	take_all();
+	usleep(120000);
+	hak_batch_give(1, 0xff, true);
+	hak_batch_tick();
+	is(dirty(), 8 * HAK_SLAB_SIZE);
+	for (int i = 0; i < 40 && dirty() > 0; i++) {
+		usleep(50000);
+		hak_batch_tick();
+	}
+	is(dirty(), 0);
+	is(hak_registry_address(33)[100], 0);
+	set(HAK_TUNABLE_ID_decay_ms, 0);
+	hak_batch_give(1, 0xff00, true);
+	usleep(320000);
+	hak_batch_tick();
+	is(dirty(), 8 * HAK_SLAB_SIZE);
+	set(HAK_TUNABLE_ID_decay_ms, 1000);
+	hak_batch_purge_all();
+	for (size_t s = 0; s < superslabs; s++)
+		hak_batch_give(s, s == 1 ? 0xffff0000 : UINT32_MAX, true);
+	hak_batch_purge_all();
+}
+
+/* Memory that is wanted again soon after it was purged raises the budget; so far, and not for ever. */
+static void check_regret(void)
+{
+	size_t before = hak_batch_regret(), budget = hak_batch_budget();
+	struct hak_run run;
+
+	need(hak_pool_take(16, 1, &run));
+	hak_batch_taken(run.number / 32, 0xffff);
+	ok(hak_batch_regret() >= before + 16 * HAK_SLAB_SIZE, "a purge is regretted");
+	ok(hak_batch_budget() > budget, "and the budget is raised");
+	before = hak_batch_regret();
+	hak_batch_taken(run.number / 32, 0xffff);
+	is(hak_batch_regret(), before);
+	hak_batch_give(run.number / 32, 0xffff, true);
+	hak_batch_purge_all();
+}
+
+/* Locked memory cannot be purged: it stays dirty, and for a while nobody tries. */
+static void check_refusal(void)
+{
+	struct hak_run run;
+
+	set(HAK_TUNABLE_ID_dirty_min, 0);
+	set(HAK_TUNABLE_ID_dirty_percent, 0);
+	need(hak_pool_take(32, 1, &run));
+	hak_registry_address(run.number)[100] = 9;
+	hak_os_fail_after = 1;
+	hak_os_fail_count = 1000;
+	set(HAK_TUNABLE_ID_dirty_min, 0);
+	hak_batch_give(run.number / 32, UINT32_MAX, true);
+	if (dirty() == 0) /* regret's budget held it off */
+		hak_batch_purge_all();
+	else
+		is(hak_batch_purge_all(), 0);
+	is(dirty(), 2 * MIB);
+	is(hak_registry_address(run.number)[100], 9);
+	hak_os_fail_after = 0;
+	need(hak_pool_take(1, 1, &run));
+	hak_batch_give(run.number / 32, 1u << run.number % 32, true);
+	is(dirty(), 2 * MIB);
+	is(hak_batch_purge_all(), 2 * MIB);
+}
+
+int main(void)
+{
+	need(hak_registry_start());
+	hak_superslab_prewarm(superslabs);
+	while (hak_pool_counts().used == 0 && (uint32_t)hak_registry_slot(0)->word != UINT32_MAX)
+		need(hak_superslab_grow());
+	set(HAK_TUNABLE_ID_ss_lru_size, 1000);
+	check_volume();
+	check_percent();
+	check_all();
+	check_age();
+	check_regret();
+	check_refusal();
+	return done();
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* The room mid: spans of every size, alignment, growth in place up to a SuperSlab's end, and what is zero.  Links: rooms. */
+#include "mid.h"
+
+#include "batch.h"
+#include "slab.h"
+#include "superslab.h"
+#include "tap.h"
+
+#define KIB ((size_t)1 << 10)
+
+static char *take(size_t size, size_t align)
+{
+	bool zero;
+	char *p;
+
+	while (!(p = hak_mid_alloc(size, align, &zero)))
+		need(hak_superslab_grow());
+	return p;
+}
+
+static bool is_zero(const char *p, size_t size)
+{
+	return p[0] == 0 && memcmp(p, p + 1, size - 1) == 0;
+}
+
+static uint32_t tag(const char *p)
+{
+	return hak_registry_tag(hak_registry_number(p));
+}
+
+/* M1 */
+static void check_span(char *p, size_t size)
+{
+	size_t slabs = (size + HAK_SLAB_SIZE - 1) / HAK_SLAB_SIZE;
+
+	hold(hak_mid_size(p) == slabs * HAK_SLAB_SIZE);
+	hold((uintptr_t)p % HAK_SLAB_SIZE == 0);
+	hold(tag(p) == HAK_TAG_MID);
+	for (size_t i = 1; i < slabs; i++)
+		hold(tag(p + i * HAK_SLAB_SIZE) == HAK_TAG_INNER && hak_slab_head(hak_registry_number(p) + i) ==
+		     hak_slab_head(hak_registry_number(p)));
+	p[0] = p[hak_mid_size(p) - 1] = 1;
+}
+
+static void check_sizes(void)
+{
+	for (size_t size = 64 * KIB + 1; size <= HAK_MID_MAX; size += 31 * KIB) {
+		char *a = take(size, 1), *b = take(HAK_MID_MAX - size + 1, 1);
+
+		check_span(a, size);
+		check_span(b, HAK_MID_MAX - size + 1);
+		hak_mid_free(a);
+		hold(tag(a) == 0 && tag(a + size - 1) == 0);
+		hak_mid_free(b);
+	}
+	ok(failures() == 0, "spans of 64 KiB to 2 MiB");
+	is(hak_pool_counts().used, 0);
+}
+
+static void check_alignments(void)
+{
+	for (size_t align = 64 * KIB; align <= HAK_MID_MAX; align *= 2)
+		for (size_t size = 1; size <= HAK_MID_MAX; size = size * 3 + 1000) {
+			char *odd = take(64 * KIB + 1, 1), *p = take(size, align);
+
+			hold((uintptr_t)p % align == 0);
+			check_span(p, size);
+			hak_mid_free(p);
+			hak_mid_free(odd);
+		}
+	ok(failures() == 0, "alignments to 2 MiB");
+	is(hak_pool_counts().used, 0);
+}
+
+static void check_resize(void)
+{
+	char *p = take(128 * KIB, 1), *next;
+
+	p[0] = 7;
+	p[128 * KIB - 1] = 8;
+	ok(hak_mid_resize(p, 500 * KIB), "grows in place where there is room");
+	check_span(p, 500 * KIB);
+	ok(p[128 * KIB - 1] == 8, "and keeps its bytes");
+	next = take(100 * KIB, 1);
+	ok(next == p + 512 * KIB && !hak_mid_resize(p, 513 * KIB), "not into its neighbour");
+	is(hak_mid_size(p), 512 * KIB);
+	ok(hak_mid_resize(p, 70 * KIB), "shrinks");
+	is(hak_mid_size(p), 128 * KIB);
+	is(tag(p + 128 * KIB), 0);
+	ok(hak_mid_resize(p, 512 * KIB), "and grows again");
+	ok(hak_mid_resize(p, 512 * KIB - 1), "a size of as many slabs changes nothing");
+	hak_mid_free(p);
+	hak_mid_free(next);
+	is(hak_pool_counts().used, 0);
+}
+
+/* Behind the last slab of a SuperSlab the next one begins: it is nobody's room to grow. */
+static void check_border(void)
+{
+	char *all[3], *last;
+
+	for (int i = 0; i < 3; i++)
+		all[i] = take(HAK_MID_MAX, 1);
+	hold(all[1] == all[0] + HAK_SS_SIZE && all[2] == all[1] + HAK_SS_SIZE);
+	for (int i = 0; i < 3; i++)
+		hak_mid_free(all[i]);
+	last = take(HAK_MID_MAX - 128 * KIB, 1);
+	hold(hak_mid_resize(last, HAK_MID_MAX));
+	hold(hak_mid_resize(last, 64 * KIB + 1));
+	hak_mid_free(last);
+	hold(take(HAK_MID_MAX - 128 * KIB, 1) == all[0]);
+	last = take(128 * KIB, 128 * KIB);
+	ok(last == all[1] - 128 * KIB, "a span at the end of a SuperSlab");
+	ok(!hak_mid_resize(last, 192 * KIB), "does not grow into the next SuperSlab");
+	check_span(last, 128 * KIB);
+	is(hak_pool_counts().used, 32);
+	hak_mid_free(last);
+	hak_mid_free(all[0]);
+	is(hak_pool_counts().used, 0);
+}
+
+static void check_zero(void)
+{
+	bool zero = true;
+	char *p = take(300 * KIB, 1), *q;
+
+	memset(p, 1, 300 * KIB);
+	hak_mid_free(p);
+	q = hak_mid_alloc(300 * KIB, 1, &zero);
+	ok(q == p && !zero, "used memory is not known to be zero");
+	hak_mid_free(q);
+	hak_batch_purge_all();
+	q = hak_mid_alloc(300 * KIB, 1, &zero);
+	ok(q == p && zero && is_zero(q, 300 * KIB), "purged memory is, and it is true");
+	hak_mid_free(q);
+	q = hak_mid_alloc(70 * KIB, 1, &zero);
+	hak_batch_purge_all();
+	p = hak_mid_alloc(400 * KIB, 1, &zero);
+	ok(zero && is_zero(p, 400 * KIB), "so is what was never used, beside a span in use");
+	hak_mid_free(q);
+	hak_mid_free(p);
+	p = hak_mid_alloc(200 * KIB, 1, &zero);
+	ok(!zero, "one dirty slab is enough");
+	hak_mid_free(p);
+}
+
+int main(void)
+{
+	need(hak_registry_start());
+	check_sizes();
+	check_alignments();
+	check_resize();
+	check_border();
+	check_zero();
+	return done();
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* The room superslab: the first one grows in parts, surplus ones go back, and a kernel that refuses changes nothing.
+ * Links: rooms. */
+#include "superslab.h"
+
+#include "capture.h"
+#include "os.h"
+#include "tap.h"
+#include "tunables.h"
+
+#define KIB ((size_t)1 << 10)
+
+static unsigned free_slabs(size_t slot)
+{
+	return hak_count_bits((uint32_t)hak_registry_slot(slot)->word);
+}
+
+static void fail(unsigned after, unsigned count)
+{
+	hak_os_fail_after = after;
+	hak_os_fail_count = count;
+}
+
+/* 512 KiB, 1 MiB, 2 MiB; then whole ones. */
+static void check_parts(void)
+{
+	for (unsigned slabs = 8; slabs <= 32; slabs *= 2) {
+		ok(hak_superslab_grow(), "part of the first");
+		is(free_slabs(0), slabs);
+		is(hak_registry_slot(0)->bytes, slabs * HAK_SLAB_SIZE);
+		is(hak_superslab_count(), 1);
+	}
+	ok(hak_superslab_grow(), "the second");
+	is(free_slabs(1), 32);
+	is(hak_superslab_count(), 2);
+	for (size_t i = 0; i < 64; i++)
+		*(char *)hak_registry_address(i) = 1;
+	is(hak_registry_slot(1)->state, HAK_SLOT_SLABS);
+}
+
+static void check_shrink(void)
+{
+	struct hak_run run;
+
+	need(hak_pool_take(1, 1, &run)); /* of the first */
+	for (int i = 0; i < 4; i++)
+		need(hak_superslab_grow());
+	is(hak_superslab_count(), 6);
+	ok(!hak_superslab_is_surplus(), "no surplus as long as there are few");
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_ss_lru_size, 4) == 0);
+	ok(hak_superslab_is_surplus(), "then there is");
+	hak_superslab_shrink(3);
+	is(hak_superslab_count(), 4);
+	is(hak_registry_slot(5)->state, HAK_SLOT_FREE);
+	is(hak_registry_slot(3)->state, HAK_SLOT_SLABS);
+	hak_superslab_shrink(0);
+	is(hak_superslab_count(), 1);
+	is(free_slabs(0), 31);
+	is(hak_pool_counts().used, 1);
+	ok(hak_superslab_grow() && free_slabs(1) == 32, "a slot is used again");
+	is(*(char *)hak_registry_address(40), 0);
+	is(hak_pool_counts().dirty, 0);
+	hak_pool_give(0, 1, true);
+}
+
+static void check_refusals(void)
+{
+	size_t before = hak_superslab_count();
+
+	fail(1, 10);
+	ok(!hak_superslab_grow(), "no memory");
+	fail(1, 1);
+	hak_superslab_shrink(0); /* the highest cannot be unmapped, the other can */
+	fail(0, 0);
+	is(hak_superslab_count(), before - 1);
+	is(free_slabs(1), 32);
+	hak_superslab_shrink(0);
+	is(hak_superslab_count(), 0);
+	is(hak_pool_counts().used, 0);
+	is(hak_pool_counts().dirty, 0);
+	ok(hak_superslab_grow(), "and again from the start");
+	is(free_slabs(0), 8);
+}
+
+static void prewarm(const void *with)
+{
+	unsigned n = *(const unsigned *)with, free = 0;
+	struct hak_run run;
+
+	need(hak_registry_start());
+	hak_superslab_prewarm(n);
+	hold(hak_superslab_count() == n);
+	while (hak_pool_take(1, 1, &run))
+		free++;
+	hold(free >= (n - 1) * 32 + 8);
+}
+
+/* A part of the first one that somebody else has mapped meanwhile is left alone. */
+static void wall(const void *with)
+{
+	struct hak_run run;
+
+	(void)with;
+	need(hak_registry_start() && hak_superslab_grow());
+	need(hak_os_map_at(hak_registry_address(12), HAK_SLAB_SIZE) == HAK_OS_OK);
+	hold(hak_superslab_grow());
+	hold(free_slabs(0) == 8 && free_slabs(1) == 32);
+	hold(hak_superslab_grow() && free_slabs(2) == 32);
+	hold(hak_pool_take(32, 1, &run) && run.number == 32);
+}
+
+int main(void)
+{
+	unsigned three = 3;
+
+	capture_silent("prewarm", prewarm, &three);
+	capture_silent("a wall", wall, NULL);
+	need(hak_registry_start());
+	check_parts();
+	check_shrink();
+	check_refusals();
+	return done();
+}
