@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What a process that calls malloc once pays for the library, over the same without: docs/design.md, "Addresses".
-# Measured by bench/startup; of memory the least of several runs, as it depends on what the machine has in its cache.
+# Measured by bench/startup; the least of several runs, as memory depends on what the machine has in its cache.
 
 : "${srcdir:=$(dirname "$0")/..}" "${builddir:=$PWD}" "${READELF:=readelf}"
 # shellcheck source=tap.sh
@@ -17,22 +17,22 @@ for _ in 1 2 3 4 5 6 7; do
 	"$startup" --preload "$library" 1 || skip_all 'bench/startup does not run here'
 done > "$work/runs"
 
-# least NAME with|without
-least() {
-	awk -v name="$1" -v kind="$2" '
-		($0 ~ /preload=none/) == (kind == "without") {
-			for (i = 1; i <= NF; i++)
-				if (split($i, part, "=") == 2 && part[1] == name && (least == "" || part[2] < least))
-					least = part[2] + 0
-		}
-		END { print least }' "$work/runs"
-}
-
-# costs NAME MOST
+# costs NAME MOST: each run starts the program without the library and then with it.
 costs() {
-	with=$(least "$1" with) without=$(least "$1" without)
-	echo "$1: $with with, $without without"
-	[ $((with - without)) -le "$2" ]
+	awk -v name="$1" -v most="$2" '
+		{
+			value = "missing"
+			for (i = 1; i <= NF; i++)
+				if (split($i, part, "=") == 2 && part[1] == name)
+					value = part[2]
+		}
+		/preload=none/ { without = value; next }
+		value == "missing" || without == "missing" { exit }
+		least == "" || value - without < least { least = value - without }
+		END {
+			print name ": " least " more"
+			exit least == "" || least > most
+		}' "$work/runs"
 }
 
 # calls NAME: none of these system calls

@@ -7,16 +7,21 @@
 
 #include "tap.h"
 
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define IS_UNDER_TSAN 1
+#else
+#define IS_UNDER_TSAN 0
+#endif
+
 /* A sanitizer's shadow is memory too: then figures say nothing. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #define RESIDENT_MEANS_SOMETHING 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define RESIDENT_MEANS_SOMETHING 0
-#endif
-#endif
-#ifndef RESIDENT_MEANS_SOMETHING
-#define RESIDENT_MEANS_SOMETHING 1
+#else
+#define RESIDENT_MEANS_SOMETHING (!IS_UNDER_TSAN)
 #endif
 
 /* The field of /proc/self/statm, in bytes: 0 all addresses, 1 what is in memory. */

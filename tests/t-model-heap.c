@@ -61,6 +61,7 @@ HAK_FN void hak_lock_release(struct hak_lock *lock)
 }
 
 #include "../lib/parcel.c"
+#include "../lib/heap.h"
 __attribute__((unused)) HAK_VAR HAK_TLS struct hak_thread hak_thread;
 #include "../lib/heap.c"
 
@@ -246,7 +247,7 @@ static struct hak_heap *attach(void)
 		case HAK_ENTER_OK:
 			return heap;
 		case HAK_ENTER_AGAIN:
-			model_require(!"no signal came");
+			model_require(false); /* no signal came */
 			return NULL;
 		case HAK_ENTER_LEFT:
 			break;

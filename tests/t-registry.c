@@ -9,6 +9,7 @@
 
 #include "capture.h"
 #include "os.h"
+#include "resident.h"
 #include "tap.h"
 
 #define MIB ((size_t)1 << 20)
@@ -216,6 +217,8 @@ static void no_memory_at_all(const void *with)
 
 int main(void)
 {
+	if (IS_UNDER_TSAN)
+		skip_all("ThreadSanitizer chooses the addresses");
 	capture_silent("where the kernel chooses", follow, NULL);
 	capture_silent("a second try", second_try, NULL);
 	capture_silent("no memory at the start, then some", no_memory_at_all, NULL);

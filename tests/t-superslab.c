@@ -87,7 +87,6 @@ static void prewarm(const void *with)
 	unsigned n = *(const unsigned *)with, free = 0;
 	struct hak_run run;
 
-	need(hak_registry_start());
 	hak_superslab_prewarm(n);
 	hold(hak_superslab_count() == n);
 	while (hak_pool_take(1, 1, &run))
@@ -101,7 +100,7 @@ static void wall(const void *with)
 	struct hak_run run;
 
 	(void)with;
-	need(hak_registry_start() && hak_superslab_grow());
+	need(hak_superslab_grow());
 	need(hak_os_map_at(hak_registry_address(12), HAK_SLAB_SIZE) == HAK_OS_OK);
 	hold(hak_superslab_grow());
 	hold(free_slabs(0) == 8 && free_slabs(1) == 32);
@@ -113,9 +112,11 @@ int main(void)
 {
 	unsigned three = 3;
 
+	need(hak_registry_start());
+	if (hak_registry.follow)
+		skip_all("the kernel chooses the addresses here");
 	capture_silent("prewarm", prewarm, &three);
 	capture_silent("a wall", wall, NULL);
-	need(hak_registry_start());
 	check_parts();
 	check_shrink();
 	check_refusals();
