@@ -1,33 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* Large blocks: time against memory. Each part runs in a child, and the parent watches its resident size from outside.
+/* Large blocks: time against memory. Each part runs in a child, and the parent watches its resident size.
  *
  * Beside time and peak it prints the integral of resident memory over time (MB * s): an allocator that keeps everything is
- * quick and has a large integral, one that gives everything back at once has a small one and is slow. */
+ * quick and has a large integral, one that gives everything back at once has a small one and is slow.
+ *
+ * The integral is sampled each millisecond by the parent, from /proc/PID/statm. Not by a thread, as a second thread makes
+ * some allocators slower; not at certain operations, as the idle times are what matters most; and not from inside, as the
+ * reading would be counted as the allocator's time. The kernel answers from a counter, without a lock of the child. */
 #include "bench.h"
 
-#define USAGE "[PART] [MIB]   (parts: churn, vector, idle, phases)"
+#define USAGE "[--seed SEED] [PART] [MIB]   (parts: churn, vectors, oneoff, phases)"
 
-enum { kib = 1024, mib = 1024 * 1024, page = 4096, most_blocks = 4096 };
+enum { kib = 1024, mib = 1024 * 1024, most_blocks = 4096, vector_count = 4 };
 
 static uint64_t random_state;
 static char *slots[most_blocks];
 
-/* ---- the parts; BUDGET is about the most that is live at a time ---- */
-
-/* One byte in each page makes it resident without the time of filling it. */
-static void touch(char *block, size_t from, size_t to)
+static size_t random_between(size_t smallest, size_t largest)
 {
-	for (size_t i = from; i < to; i += page)
-		((volatile char *)block)[i] = 1;
+	return smallest + bench_pick_low(bench_random(&random_state), largest - smallest + 1);
 }
 
-static char *resident_block(size_t smallest, size_t largest)
+static char *fill(char *block, size_t from, size_t to)
 {
-	size_t size = smallest + bench_pick_low(bench_random(&random_state), largest - smallest + 1);
-	char *block = bench_block(size, 1);
-
-	touch(block, 0, size);
+	if (block == NULL)
+		bench_die("no block of %zu KiB: %s", to / kib, strerror(errno));
+	memset(block + from, 1, to - from);
 	return block;
+}
+
+static char *filled_block(size_t smallest, size_t largest)
+{
+	size_t size = random_between(smallest, largest);
+
+	return fill(malloc(size), 0, size);
 }
 
 static void free_slots(size_t count)
@@ -38,72 +44,113 @@ static void free_slots(size_t count)
 	}
 }
 
-static void replace_random(size_t count, size_t replacements, size_t smallest, size_t largest)
+/* ---- the patterns ---- */
+
+/* Images have few sizes: 1280x720 to 3840x2160 pixels of three or four bytes. */
+static char *new_image(void)
+{
+	static const size_t sizes[] = {1280 * 720 * 3, 1920 * 1080 * 3, 1920 * 1080 * 4,
+				       2560 * 1440 * 4, 3840 * 2160 * 3, 3840 * 2160 * 4};
+	size_t size = sizes[bench_pick_high(bench_random(&random_state), sizeof sizes / sizeof sizes[0])];
+
+	return fill(malloc(size), 0, size);
+}
+
+/* Arrays have any size and begin as zeros. */
+static char *new_array(void)
+{
+	size_t size = random_between(mib, 32 * mib);
+
+	return fill(calloc(size / 8, 8), 0, size / 8 * 8);
+}
+
+static void replace_large(size_t count, size_t replacements)
+{
+	for (; replacements > 0; replacements--) {
+		uint64_t random = bench_random(&random_state);
+		char **slot = &slots[bench_pick_high(random, count)];
+
+		free(*slot);
+		*slot = random % 2 == 0 ? new_image() : new_array();
+	}
+	free_slots(count);
+}
+
+static void replace_small(size_t count, size_t replacements)
 {
 	for (; replacements > 0; replacements--) {
 		char **slot = &slots[bench_pick_high(bench_random(&random_state), count)];
 
 		free(*slot);
-		*slot = resident_block(smallest, largest);
+		*slot = filled_block(16 * kib, 128 * kib);
 	}
+	free_slots(count);
 }
 
-/* Blocks of 1 to 32 MiB replace each other. */
+/* The growth of four vectors: by the whole, as of libstdc++, by a half, a quarter, and an eighth, as of Python's lists. Always
+ * the smallest one grows, and before it a small block is allocated that may be in its way. */
+static void grow_vectors(size_t limit)
+{
+	char *vectors[vector_count] = {NULL};
+	size_t sizes[vector_count] = {0}, steps = 0;
+
+	for (;;) {
+		size_t i = 0;
+
+		for (size_t j = 1; j < vector_count; j++)
+			i = sizes[j] < sizes[i] ? j : i;
+		if (sizes[i] == limit)
+			break;
+		size_t size = sizes[i] == 0 ? 64 * (size_t)kib : sizes[i] + (sizes[i] >> i);
+		size = size < limit ? size : limit;
+		slots[steps++] = filled_block(64 * kib, 128 * kib);
+		vectors[i] = fill(realloc(vectors[i], size), sizes[i], size);
+		sizes[i] = size;
+	}
+	for (size_t i = 0; i < vector_count; i++)
+		free(vectors[i]);
+	free_slots(steps);
+}
+
+static void one_off(size_t smallest, size_t largest, double idle_seconds)
+{
+	free(filled_block(smallest, largest));
+	bench_sleep(idle_seconds);
+}
+
+/* ---- the parts; BUDGET is about the most that is live at a time ---- */
+
 static void churn(size_t budget)
 {
-	size_t largest = budget / 32 > mib ? budget / 32 : mib;
-
-	replace_random(16, 400, mib, largest);
-	free_slots(16);
+	replace_large(budget / (64 * (size_t)mib), 150);
 }
 
-/* A vector grows by half its size to the whole budget; beside it small ones that keep it from growing in place. */
-static void vector(size_t budget)
+static void vectors(size_t budget)
 {
-	size_t size = 64 * (size_t)kib, used = 0, next = 0;
-	char *block = bench_block(size, 1);
-
-	while (used < budget) {
-		touch(block, used, size);
-		used = size;
-		size = size + size / 2 < budget ? size + size / 2 : budget;
-		slots[next++] = resident_block(64 * kib, 128 * kib);
-		char *grown = realloc(block, size);
-		if (grown == NULL)
-			bench_die("realloc to %zu MiB failed", size / mib);
-		block = grown;
-	}
-	free(block);
-	free_slots(next);
+	grow_vectors(budget / vector_count);
 }
 
-/* A big block once in a while and nothing between. */
-static void idle(size_t budget)
+static void oneoff(size_t budget)
 {
-	for (size_t i = 0; i < 4; i++) {
-		free(resident_block(budget / 8, budget / 4));
-		bench_sleep(0.3);
-	}
+	for (size_t i = 0; i < 4; i++)
+		one_off(budget / 8, budget / 4, 0.4);
 }
 
-/* What one phase frees the next one cannot use as it is: the sizes differ by a factor of hundred. */
+/* What one pattern frees the next one cannot use as it is. */
 static void phases(size_t budget)
 {
-	size_t half = budget / 2;
-
-	for (size_t i = 0; i < 6; i++) {
-		size_t largest = i % 2 == 0 ? 128 * (size_t)kib : 12 * (size_t)mib;
-		size_t count = half / largest < 1 ? 1 : half / largest < most_blocks ? half / largest : most_blocks;
-
-		replace_random(count, 3 * count, largest / 4, largest);
-		free_slots(count);
+	for (size_t i = 0; i < 3; i++) {
+		replace_large(budget / (128 * (size_t)mib) + 1, 20);
+		replace_small(budget / mib, 4 * budget / mib);
+		one_off(budget / 8, budget / 4, 0.1);
+		grow_vectors(budget / 8 / vector_count);
 	}
 }
 
 static const struct part {
 	const char *name;
 	void (*run)(size_t budget);
-} parts[] = {{"churn", churn}, {"vector", vector}, {"idle", idle}, {"phases", phases}};
+} parts[] = {{"churn", churn}, {"vectors", vectors}, {"oneoff", oneoff}, {"phases", phases}};
 
 enum { part_count = sizeof parts / sizeof parts[0] };
 
@@ -140,10 +187,10 @@ static double seconds_of(struct timeval time)
 	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
-static void measure(const struct part *part, char *budget)
+static void measure(const struct part *part, char *budget, char *seed)
 {
 	char name[16];
-	char *argv[] = {program_invocation_name, (char[]){"--part"}, name, budget, NULL};
+	char *argv[] = {program_invocation_name, (char[]){"--part"}, name, (char[]){"--seed"}, seed, budget, NULL};
 	struct rusage usage;
 	int status = 0;
 
@@ -153,8 +200,9 @@ static void measure(const struct part *part, char *budget)
 	double seconds = bench_seconds() - start;
 	if (status != 0)
 		bench_die("the part %s failed (wait status %d)", part->name, status);
-	bench_print("large part=%s time_s=%.3f user_s=%.3f sys_s=%.3f peak_kb=%ld rss_mb_s=%.1f faults=%ld\n", part->name, seconds,
-		seconds_of(usage.ru_utime), seconds_of(usage.ru_stime), usage.ru_maxrss, integral, usage.ru_minflt);
+	double user = seconds_of(usage.ru_utime), sys = seconds_of(usage.ru_stime);
+	bench_print("large part=%s time_s=%.3f cpu_s=%.3f user_s=%.3f sys_s=%.3f peak_kb=%ld rss_mb_s=%.1f faults=%ld\n",
+		part->name, seconds, user + sys, user, sys, usage.ru_maxrss, integral, usage.ru_minflt);
 }
 
 static const struct part *find_part(const char *name)
@@ -169,20 +217,22 @@ int main(int argc, char **argv)
 {
 	static char whole[] = "1024";
 	const char *child_part = bench_option(&argc, argv, "--part");
+	char *seed = bench_option(&argc, argv, "--seed");
 
 	bench_usage(argc, argv, 0, 2, USAGE);
 	int place = child_part != NULL ? 1 : 2;
 	char *budget_text = argc > place ? argv[place] : whole;
 	size_t budget = (size_t)bench_number("MIB", budget_text, 64, SIZE_MAX / mib / 4) * mib;
 
+	seed = seed != NULL ? seed : (char[]){"1"};
+	random_state = bench_seed(bench_number("SEED", seed, 0, UINT64_MAX));
 	if (child_part != NULL) {
-		random_state = bench_seed(1);
 		find_part(child_part)->run(budget);
 	} else if (argc > 1) {
-		measure(find_part(argv[1]), budget_text);
+		measure(find_part(argv[1]), budget_text, seed);
 	} else {
 		for (size_t i = 0; i < part_count; i++)
-			measure(&parts[i], budget_text);
+			measure(&parts[i], budget_text, seed);
 	}
 	return 0;
 }
