@@ -5,9 +5,9 @@
  * scale: THREADS threads work each for itself for some seconds. */
 #include "bench.h"
 
-#define USAGE "[--idle SECONDS] storm THREADS | scale THREADS SECONDS"
+#define USAGE "[--idle SECONDS] storm THREADS | scale THREADS SECONDS [SLOTS]"
 
-enum { alive_at_once = 16, storm_blocks = 100, table_size = 4096, own_slots = 1000, smallest = 16, spread = 1025 };
+enum { alive_at_once = 16, storm_blocks = 100, table_size = 4096, smallest = 16, spread = 1025 };
 
 struct worker {
 	pthread_t id;
@@ -17,6 +17,7 @@ struct worker {
 
 static atomic_bool stopping;
 static double idle_seconds = 2;
+static size_t own_slots;
 static _Atomic(char *) table[table_size];
 
 static char *random_block(uint64_t number)
@@ -98,7 +99,7 @@ static void operate(char **slot, uint64_t number)
 static void *long_life(void *argument)
 {
 	struct worker *worker = argument;
-	char *slots[own_slots] = {NULL};
+	char **slots = bench_map(own_slots, sizeof *slots);
 	uint64_t operations = 0;
 
 	for (; !atomic_load_explicit(&stopping, memory_order_relaxed); operations++) {
@@ -108,6 +109,7 @@ static void *long_life(void *argument)
 	}
 	for (size_t i = 0; i < own_slots; i++)
 		free(slots[i]);
+	munmap(slots, own_slots * sizeof *slots);
 	worker->operations = operations;
 	return NULL;
 }
@@ -144,14 +146,15 @@ int main(int argc, char **argv)
 {
 	const char *idle = bench_option(&argc, argv, "--idle");
 
-	bench_usage(argc, argv, 2, 3, USAGE);
+	bench_usage(argc, argv, 2, 4, USAGE);
 	if (idle != NULL)
 		idle_seconds = (double)bench_number("--idle", idle, 0, 1000000);
 	size_t count = (size_t)bench_number("THREADS", argv[2], 1, 10000000);
+	own_slots = (size_t)bench_argument(argc, argv, 4, "SLOTS", 1000, 1, 1u << 28);
 
 	if (strcmp(argv[1], "storm") == 0 && argc == 3)
 		storm(count);
-	else if (strcmp(argv[1], "scale") == 0 && argc == 4)
+	else if (strcmp(argv[1], "scale") == 0 && argc >= 4)
 		scale(count, (double)bench_number("SECONDS", argv[3], 1, 1000000));
 	else
 		bench_die("wrong arguments (usage: %s)", USAGE);
