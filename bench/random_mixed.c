@@ -33,25 +33,40 @@ static void operate(struct work *work, uint64_t operations)
 	work->random = random;
 }
 
-static double timed(struct work *work, uint64_t operations)
+/* What a stretch of the work took. */
+struct cost {
+	uint64_t operations;
+	struct bench_span span;
+	long faults, peak_kb;
+};
+
+static struct cost measured(struct work *work, uint64_t operations)
 {
-	double start = bench_seconds();
+	long faults = bench_faults();
+	struct bench_span begin = bench_span_begin();
 
 	operate(work, operations);
-	return bench_seconds() - start;
+	struct bench_span span = bench_span_end(begin);
+	return (struct cost){operations, span, bench_faults() - faults, bench_peak_kb()};
 }
 
-static void report(uint64_t operations, size_t slots, double seconds)
+static void report(const struct cost *start, const struct cost *rest, size_t slots, long own_faults)
 {
+	uint64_t operations = start->operations + rest->operations;
+	double seconds = start->span.wall + rest->span.wall;
+
 	bench_print("random_mixed iters=%" PRIu64 " slots=%zu ops_per_s=%.0f ns_per_op=%.2f peak_kb=%ld faults=%ld",
 		operations, slots, (double)operations / seconds, seconds * 1e9 / (double)operations, bench_peak_kb(),
-		bench_faults());
+		bench_faults() - own_faults);
 }
 
-static void report_phases(uint64_t start, double start_seconds, uint64_t rest, double rest_seconds)
+static void report_phases(const struct cost *start, const struct cost *rest)
 {
-	bench_print(" start_s=%.6f start_ns_per_op=%.2f steady_ns_per_op=%.2f", start_seconds,
-		start_seconds * 1e9 / (double)start, rest > 0 ? rest_seconds * 1e9 / (double)rest : 0.0);
+	double steady = rest->operations > 0 ? rest->span.wall * 1e9 / (double)rest->operations : 0;
+
+	bench_print(" start_s=%.6f start_cpu_s=%.6f start_ns_per_op=%.2f start_faults=%ld start_peak_kb=%ld", start->span.wall,
+		start->span.cpu, start->span.wall * 1e9 / (double)start->operations, start->faults, start->peak_kb);
+	bench_print(" steady_s=%.6f steady_ns_per_op=%.2f steady_faults=%ld", rest->span.wall, steady, rest->faults);
 }
 
 int main(int argc, char **argv)
@@ -67,15 +82,16 @@ int main(int argc, char **argv)
 	size_t largest = (size_t)bench_argument(argc, argv, 5, "MAX", work.smallest > 1040 ? work.smallest : 1040,
 						work.smallest, 1u << 30);
 	work.spread = largest - work.smallest + 1;
+	long own_faults = bench_faults();
 	work.slots = bench_map(work.count, sizeof *work.slots);
+	own_faults = bench_faults() - own_faults;
 
 	/* With n operations on s slots a part (1 - exp(-2n/s)) / 2 of them is full: 49 % after two a slot. */
-	uint64_t start = 2 * work.count < operations ? 2 * work.count : operations;
-	double start_seconds = timed(&work, start);
-	double rest_seconds = timed(&work, operations - start);
-	report(operations, work.count, start_seconds + rest_seconds);
+	struct cost start = measured(&work, 2 * work.count < operations ? 2 * work.count : operations);
+	struct cost rest = measured(&work, operations - start.operations);
+	report(&start, &rest, work.count, own_faults);
 	if (phase)
-		report_phases(start, start_seconds, operations - start, rest_seconds);
+		report_phases(&start, &rest);
 	bench_print("\n");
 
 	for (size_t i = 0; i < work.count; i++)
