@@ -118,6 +118,18 @@ struct hakmem_stats {
 	uint64_t direct_malloc, direct_free;
 	uint64_t parcels_sent, parcels_received, parcels_dropped;
 	uint64_t adopted, visited;
+
+	/* what adapts itself: huge pages, the dirty budget, ELO's threshold (bytes), decisions made */
+	uint64_t superslabs_huge;
+	uint64_t dirty_budget, dirty_regret;
+	uint64_t elo_threshold;
+	uint64_t decisions;
+
+	/* counted since the start of the process: work of the kernel */
+	uint64_t superslab_maps, superslab_unmaps;
+	uint64_t purge_calls, purged_bytes, regretted_bytes;
+	uint64_t populated_bytes;
+	uint64_t large_reused, large_mapped, large_moved;
 };
 
 /* One size of small block. */

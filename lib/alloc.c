@@ -241,16 +241,19 @@ static void *alloc_mid(size_t size, size_t align, bool *zero)
 	void *p;
 
 	while ((p = hak_mid_alloc(size, align, zero)) == NULL)
-		if (!hak_superslab_grow())
+		if (!hak_superslab_grow(true))
 			return NULL;
 	return p;
 }
 
-/* One try at any size.  class: of a cached size, else HAK_CLASS_COUNT. */
+/* One try at any size.  class: of a cached size, else HAK_CLASS_COUNT.  *zero: whether zeroed memory is wanted; comes back
+ * as whether it is zero. */
 static void *alloc_once(struct hak_heap *heap, size_t size, size_t align, unsigned class, bool *zero)
 {
-	if (class < HAK_CLASS_COUNT)
+	if (class < HAK_CLASS_COUNT) {
+		*zero = false;
 		return heap ? hak_refill(heap, class) : NULL;
+	}
 	if (size <= HAK_MID_MAX && align <= HAK_SS_SIZE)
 		return alloc_mid(size, align, zero);
 	return hak_large_alloc(size, align, zero);
@@ -264,7 +267,6 @@ static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 	if (align > PTRDIFF_MAX || size > PTRDIFF_MAX - align || !hak_alloc_start())
 		return alloc_fail();
 	heap = hak_alloc_heap();
-	*zero = false;
 	p = alloc_once(heap, size, align, class, zero);
 	if (hak_unlikely(!p)) {
 		alloc_reclaim(heap);
@@ -282,7 +284,7 @@ static unsigned alloc_class_of(size_t size)
 
 HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 {
-	bool zero;
+	bool zero = false;
 
 	if (hak_unlikely(!hak_setting(tiny_use_superslab)) && size <= HAK_TINY_MAX) {
 		void *p = alloc_libc_malloc(size); /* NULL in a static link: it has no other malloc */
@@ -297,7 +299,7 @@ HAK_FN HAK_NOINLINE void *hak_alloc_medium(size_t size) { return hak_hot_medium(
 HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 {
 	unsigned class = hak_class_of_aligned(size, align);
-	bool zero;
+	bool zero = false;
 	void *p;
 
 	if (class == HAK_CLASS_COUNT)
@@ -314,8 +316,10 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 static void *alloc_zeroed_class(size_t size, bool *zero)
 {
 	struct hak_heap *heap = hak_alloc_heap();
-	void *p = heap ? hak_refill_zeroed(heap, hak_class_of(size), zero) : NULL;
+	void *p;
 
+	*zero = false;
+	p = heap ? hak_refill_zeroed(heap, hak_class_of(size), zero) : NULL;
 	if (heap)
 		hak_alloc_leave(heap);
 	return p ? p : hak_alloc_cold(size);
@@ -323,14 +327,14 @@ static void *alloc_zeroed_class(size_t size, bool *zero)
 
 HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
 {
-	bool zero = false;
+	bool zero = true;
 	void *p;
 
 	if (hak_unlikely(hak_mul_overflow(count, size, &size)))
 		return alloc_fail();
 	if (size < ALLOC_ZERO_ASK)
-		p = hak_hot_malloc(size);
-	else if (size <= HAK_CLASS_MAX)
+		return (p = hak_hot_malloc(size)) ? memset(p, 0, size) : p;
+	if (size <= HAK_CLASS_MAX)
 		p = alloc_zeroed_class(size, &zero);
 	else
 		p = alloc_any(size, 1, HAK_CLASS_COUNT, &zero);

@@ -1,12 +1,13 @@
 #include "batch.h"
 
 #include "os.h"
+#include "stats.h"
 #include "superslab.h"
 #include "tunables.h"
 
 #define BATCH_TICK_MS 100u
 #define BATCH_REGRET_MS 1000u
-#define BATCH_REGRET_MOST ((size_t)32 << 20)
+#define BATCH_HUGE_SPARE 2u /* free slabs for whose sake a huge page is not broken up by age */
 #define BATCH_PAUSE_MS 10000u /* after the kernel refused: locked memory, most often */
 
 static _Atomic size_t batch_top;       /* no dirty slabs at or above this slot, as far as known */
@@ -21,14 +22,17 @@ static bool batch_is_paused(uint32_t now)
 	return refused != 0 && (now | 1) - refused < BATCH_PAUSE_MS;
 }
 
-/* Purges one run of slabs; they are ours. */
-static bool batch_purge_run(size_t slot, uint32_t run)
+/* Purges one run of slabs, which is ours, and gives it to the pool. */
+HAK_FN bool hak_batch_give_purged(size_t slot, uint32_t run)
 {
 	unsigned first = hak_lowest_bit(run);
 	bool ok = hak_os_purge(hak_registry_address(slot * HAK_SS_SLABS + first), hak_count_bits(run) * HAK_SLAB_SIZE);
 
-	if (ok)
+	if (ok) {
 		hak_fetch_or(&hak_registry_slot(slot)->purged, run, relaxed);
+		hak_count_process(purge_calls, 1);
+		hak_count_process(purged_bytes, hak_count_bits(run) * HAK_SLAB_SIZE);
+	}
 	hak_pool_give(slot, run, !ok);
 	return ok;
 }
@@ -36,16 +40,19 @@ static bool batch_purge_run(size_t slot, uint32_t run)
 /* The free dirty slabs of a slot go back to the kernel; returns bytes. */
 static size_t batch_purge_slot(size_t slot)
 {
-	uint32_t mask = hak_pool_take_dirty(slot);
+	/* a huge page was made present as a whole: clean slabs of it may have memory too */
+	uint32_t mask = hak_pool_take_free(slot, hak_load(&hak_registry_slot(slot)->huge, relaxed));
 	size_t bytes = 0;
 	bool ok = true;
 
 	if (mask)
 		hak_store(&hak_registry_slot(slot)->purge_stamp, hak_os_now(), relaxed);
+	if (mask && mask != UINT32_MAX)
+		hak_store(&hak_registry_slot(slot)->huge, 0, relaxed); /* its huge page is broken up */
 	while (mask) {
-		uint32_t low = mask & -mask, run = mask & ~(mask + low); /* the lowest run of ones */
+		uint32_t run = hak_lowest_run(mask);
 
-		if (batch_purge_run(slot, run))
+		if (hak_batch_give_purged(slot, run))
 			bytes += hak_count_bits(run) * HAK_SLAB_SIZE;
 		else
 			ok = false;
@@ -56,17 +63,22 @@ static size_t batch_purge_slot(size_t slot)
 	return bytes;
 }
 
+/* Regret counts no more than what is in use: a program that frees all and then sleeps is small. */
+HAK_FN size_t hak_batch_regret(void)
+{
+	size_t regret = hak_load(&batch_regret, relaxed), used = (size_t)hak_pool_counts().used * HAK_SLAB_SIZE;
+
+	return regret < used ? regret : used;
+}
+
 HAK_FN size_t hak_batch_budget(void)
 {
 	size_t used = (size_t)hak_pool_counts().used * HAK_SLAB_SIZE, least = (size_t)hak_setting(dirty_min);
 	size_t part = used / 100 * (size_t)hak_setting(dirty_percent);
-
 	size_t budget = part > least ? part : least;
 
-	return hak_add_overflow(budget, hak_load(&batch_regret, relaxed), &budget) ? SIZE_MAX : budget;
+	return hak_add_overflow(budget, hak_batch_regret(), &budget) ? SIZE_MAX : budget;
 }
-
-HAK_FN size_t hak_batch_regret(void) { return hak_load(&batch_regret, relaxed); }
 
 HAK_FN void hak_batch_taken(size_t s, uint32_t clean)
 {
@@ -77,7 +89,10 @@ HAK_FN void hak_batch_taken(size_t s, uint32_t clean)
 	if (!(hak_load(&slot->purged, relaxed) & clean))
 		return;
 	back = hak_fetch_and(&slot->purged, ~clean, relaxed) & clean;
-	if (hak_os_now() - hak_load(&slot->purge_stamp, relaxed) < BATCH_REGRET_MS && regret < BATCH_REGRET_MOST)
+	if (!back || hak_os_now() - hak_load(&slot->purge_stamp, relaxed) >= BATCH_REGRET_MS)
+		return;
+	hak_count_process(regretted_bytes, hak_count_bits(back) * HAK_SLAB_SIZE);
+	if (hak_setting(ace_enabled) && regret <= hak_batch_regret()) /* more would count no more */
 		hak_fetch_add(&batch_regret, hak_count_bits(back) * HAK_SLAB_SIZE, relaxed);
 }
 
@@ -91,11 +106,23 @@ static void batch_forget_regret(void)
 
 static size_t batch_dirty(void) { return (size_t)hak_pool_counts().dirty * HAK_SLAB_SIZE; }
 
+/* A SuperSlab in huge pages that is partly used: purging would break them up. */
+static bool batch_is_whole(size_t s)
+{
+	struct hak_slot *slot = hak_registry_slot(s);
+
+	return hak_load(&slot->huge, relaxed) && (uint32_t)hak_load(&slot->word, relaxed) != UINT32_MAX;
+}
+
+/* Until no more than target is dirty: first what breaks no huge page up. */
 static void batch_purge_volume(size_t target)
 {
-	size_t top = hak_load(&batch_top, relaxed), s = top;
+	size_t top = hak_load(&batch_top, relaxed), s;
 
-	while (s > 0 && batch_dirty() > target)
+	for (s = top; s > 0 && batch_dirty() > target;)
+		if (!batch_is_whole(--s))
+			batch_purge_slot(s);
+	for (s = top; s > 0 && batch_dirty() > target;)
 		batch_purge_slot(--s);
 	hak_cas(&batch_top, &top, s + 1, relaxed); /* unless somebody raised it meanwhile */
 }
@@ -106,7 +133,9 @@ static void batch_purge_age(uint32_t now)
 
 	for (size_t s = hak_load(&batch_top, relaxed); s-- > 0;) {
 		struct hak_slot *slot = hak_registry_slot(s);
-		if (hak_load(&slot->word, relaxed) >> 32 && now - hak_load(&slot->stamp, relaxed) >= age)
+		unsigned dirty = hak_count_bits(hak_load(&slot->word, relaxed) >> 32);
+
+		if (dirty > (batch_is_whole(s) ? BATCH_HUGE_SPARE : 0) && now - hak_load(&slot->stamp, relaxed) >= age)
 			batch_purge_slot(s);
 	}
 }
@@ -147,7 +176,7 @@ HAK_FN void hak_batch_give(size_t slot, uint32_t mask, bool dirty)
 	if (batch_dirty() > budget && !batch_is_paused(now))
 		batch_purge_volume(budget / 2);
 	if (whole && hak_superslab_is_surplus())
-		hak_superslab_shrink((size_t)hak_setting(ss_lru_size) * 3 / 4);
+		hak_superslab_shrink(hak_superslab_keep() * 3 / 4);
 	batch_age(now);
 }
 

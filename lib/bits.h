@@ -23,6 +23,8 @@ HAK_HOT bool hak_is_power_of_two(size_t x) { return x != 0 && (x & (x - 1)) == 0
 /* The low n bits set, 1 <= n <= 32. */
 HAK_HOT uint32_t hak_low_mask(unsigned n) { return n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1; }
 
+HAK_HOT uint32_t hak_lowest_run(uint32_t x) { return x & ~(x + (x & -x)); } /* of ones; x != 0 */
+
 /* Bit i of the result: bits i..i+k-1 of x are all set. */
 static inline uint32_t hak_runs_of(uint32_t x, unsigned k)
 {

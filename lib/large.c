@@ -1,30 +1,19 @@
 #include "large.h"
 
-#include "batch.h"
-#include "lock.h"
+#include "bigcache.h"
 #include "os.h"
+#include "pages.h"
+#include "policy.h"
+#include "pool.h"
 #include "registry.h"
+#include "stats.h"
 #include "tunables.h"
 
-#define LARGE_CACHED 16u
-#define LARGE_LOOSE 4u /* a cached block may be a quarter too large */
-
-struct large_cached {
-	size_t slot; /* entries in use have bytes != 0 */
-	size_t bytes;
-	uint32_t stamp;
-};
-
-static struct hak_lock large_lock = HAK_LOCK_INIT(HAK_RANK_LARGE);
-static struct large_cached large_cache[LARGE_CACHED];
-static _Atomic size_t large_cached_bytes; /* written under the lock */
 static _Atomic size_t large_used_bytes, large_used_blocks;
 
-HAK_FN void hak_large_lock(void) { hak_lock_take(&large_lock); }
-HAK_FN void hak_large_unlock(void) { hak_lock_release(&large_lock); }
 HAK_FN size_t hak_large_used(void) { return hak_load(&large_used_bytes, relaxed); }
 HAK_FN size_t hak_large_blocks(void) { return hak_load(&large_used_blocks, relaxed); }
-HAK_FN size_t hak_large_cached(void) { return hak_load(&large_cached_bytes, relaxed); }
+HAK_FN size_t hak_large_cached(void) { return hak_bigcache_slots() << HAK_SS_SHIFT; }
 
 static size_t large_slots(size_t bytes) { return (bytes + HAK_SS_SIZE - 1) >> HAK_SS_SHIFT; }
 static char *large_address(size_t slot) { return hak_registry_address(slot * HAK_SS_SLABS); }
@@ -36,16 +25,24 @@ static void large_count(size_t blocks, size_t bytes) /* differences, modulo */
 	hak_fetch_add(&large_used_bytes, bytes, relaxed);
 }
 
-/* Slots [slot, slot + large_slots(bytes)) are ours and mapped: a block from here on. */
-static void *large_open(size_t slot, size_t bytes)
+static void large_set_inner(size_t slot, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		hak_store(&hak_registry_slot(slot + i)->state, HAK_SLOT_LARGE_INNER, relaxed);
+}
+
+/* Slots [slot, slot + large_slots(bytes)) are ours and mapped that far: a block from here on. */
+static void *large_open(size_t slot, size_t bytes, size_t mapped)
 {
 	hak_store(&hak_registry_slot(slot)->bytes, bytes, relaxed);
+	hak_store(&hak_registry_slot(slot)->mapped, mapped, relaxed);
 	hak_store(&hak_registry_slot(slot)->state, HAK_SLOT_LARGE, relaxed);
-	for (size_t i = 1; i < large_slots(bytes); i++)
-		hak_store(&hak_registry_slot(slot + i)->state, HAK_SLOT_LARGE_INNER, relaxed);
+	large_set_inner(slot + 1, large_slots(bytes) - 1);
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, HAK_TAG_LARGE);
 	return large_address(slot);
 }
+
+static size_t large_mapped(size_t slot) { return hak_load(&hak_registry_slot(slot)->mapped, relaxed); }
 
 /* The kernel may refuse (too many mappings): then the pages go back at least, and the slots stay ours for ever. */
 static void large_unmap(size_t slot, size_t bytes)
@@ -56,76 +53,53 @@ static void large_unmap(size_t slot, size_t bytes)
 		hak_os_purge(large_address(slot), bytes);
 }
 
-static struct large_cached large_take_locked(size_t i)
+/* Huge pages or none for a block that has new memory. */
+static void large_advise(size_t slot, size_t mapped, bool filled)
 {
-	struct large_cached c = large_cache[i];
+	size_t used = hak_large_used() + (size_t)hak_pool_counts().used * HAK_SLAB_SIZE;
 
-	large_cache[i].bytes = 0;
-	hak_fetch_sub(&large_cached_bytes, c.bytes, relaxed);
-	return c;
+	hak_pages_large(large_address(slot), hak_align_up(mapped, hak_registry.page), used, filled);
 }
 
-/* Best fit. */
-static struct large_cached large_find(size_t bytes)
-{
-	struct large_cached found = { 0, 0, 0 };
-	size_t best = LARGE_CACHED;
+/* ---- what is kept ---- */
 
-	if (hak_large_cached() < bytes)
-		return found;
-	hak_lock_take(&large_lock);
-	for (size_t i = 0; i < LARGE_CACHED; i++) {
-		size_t have = large_cache[i].bytes;
-		if (have >= bytes && have - bytes <= bytes / LARGE_LOOSE &&
-		    (best == LARGE_CACHED || have < large_cache[best].bytes))
-			best = i;
-	}
-	if (best < LARGE_CACHED)
-		found = large_take_locked(best);
-	hak_lock_release(&large_lock);
-	return found;
-}
-
-/* The oldest cached block; nothing (bytes 0) if it is younger than `age`. */
-static struct large_cached large_take_oldest(uint32_t now, uint32_t age)
-{
-	struct large_cached found = { 0, 0, 0 };
-	size_t oldest = LARGE_CACHED;
-
-	hak_lock_take(&large_lock);
-	for (size_t i = 0; i < LARGE_CACHED; i++)
-		if (large_cache[i].bytes && (oldest == LARGE_CACHED ||
-		                             now - large_cache[i].stamp > now - large_cache[oldest].stamp))
-			oldest = i;
-	if (oldest < LARGE_CACHED && now - large_cache[oldest].stamp >= age)
-		found = large_take_locked(oldest);
-	hak_lock_release(&large_lock);
-	return found;
-}
-
-static bool large_keep(size_t slot, size_t bytes, uint32_t now)
-{
-	bool kept = false;
-
-	hak_lock_take(&large_lock);
-	for (size_t i = 0; i < LARGE_CACHED && !kept; i++)
-		if (large_cache[i].bytes == 0) {
-			large_cache[i] = (struct large_cached){ slot, bytes, now };
-			hak_fetch_add(&large_cached_bytes, bytes, relaxed);
-			kept = true;
-		}
-	hak_lock_release(&large_lock);
-	return kept;
-}
-
-/* What may be cached: the setting, and not more than free memory may be dirty. */
+/* As much as is in use, and the most that was wanted again at once: so a program that frees all and then sleeps is small,
+ * but for one block that it kept asking for. */
 static size_t large_cache_limit(void)
 {
-	size_t limit = hak_batch_budget(), most = (size_t)hak_setting(big_cache);
+	size_t proven = large_slots(hak_policy_proven()) << HAK_SS_SHIFT;
+	size_t limit = hak_large_used() + proven, most = (size_t)hak_setting(big_cache);
 
-	if (hak_add_overflow(limit, hak_large_used() / 100 * (size_t)hak_setting(dirty_percent), &limit))
-		limit = SIZE_MAX;
 	return limit < most ? limit : most;
+}
+
+/* Until the cache holds no more than that. */
+static size_t large_cache_shrink(size_t limit, uint32_t now, uint32_t age)
+{
+	size_t bytes = 0;
+
+	while (hak_large_cached() > limit) {
+		struct hak_extent old = hak_bigcache_take_oldest(now, age);
+		if (old.slots == 0)
+			break;
+		large_unmap(old.slot, old.slots << HAK_SS_SHIFT);
+		bytes += old.slots << HAK_SS_SHIFT;
+	}
+	return bytes;
+}
+
+/* Keeps whole slots: maps what is missing of the last one. */
+static bool large_keep(size_t slot, size_t mapped, uint32_t now)
+{
+	size_t slots = large_slots(mapped), rest = (slots << HAK_SS_SHIFT) - mapped;
+
+	if (rest > 0 && hak_os_map_at(large_address(slot) + mapped, rest) != HAK_OS_OK)
+		return false;
+	large_set_inner(slot, 1);
+	if (hak_bigcache_put((struct hak_extent){ slot, slots, now }))
+		return true;
+	large_unmap(slot, slots << HAK_SS_SHIFT);
+	return true;
 }
 
 /* Alignment above a slot's: claims more and cuts both ends off. */
@@ -150,45 +124,86 @@ static size_t large_map_aligned(size_t bytes, size_t align)
 	return at;
 }
 
+/* The slots behind a block or an extent become part of it: out of the cache, or mapped.  mapped: bytes that are, from
+ * `slot` on.  Returns the bytes that are mapped then, at least `bytes`; 0 if it cannot be done. */
+static size_t large_extend(size_t slot, size_t mapped, size_t bytes)
+{
+	size_t have = large_slots(mapped), more = large_slots(bytes) - have, whole = have << HAK_SS_SHIFT;
+	bool cached = more > 0 && hak_bigcache_take_at(slot + have, more);
+	size_t end = cached ? whole : bytes;
+
+	if (more > 0 && !cached && !hak_registry_claim_at(slot + have, more))
+		return 0;
+	if (end > mapped && hak_os_map_at(large_address(slot) + mapped, end - mapped) != HAK_OS_OK) {
+		if (cached)
+			large_unmap(slot + have, more << HAK_SS_SHIFT);
+		else
+			hak_registry_unclaim(slot + have, more);
+		return 0;
+	}
+	return cached ? whole + (more << HAK_SS_SHIFT) : bytes;
+}
+
+/* From the cache: an extent that is large enough, or the largest, made longer.  Returns its slot. */
+static size_t large_from_cache(size_t bytes, size_t *mapped)
+{
+	struct hak_extent e = hak_bigcache_take(large_slots(bytes));
+
+	*mapped = e.slots << HAK_SS_SHIFT;
+	if (e.slots > 0)
+		return e.slot;
+	e = hak_bigcache_take_largest();
+	if (e.slots == 0)
+		return HAK_NO_SLOT;
+	*mapped = large_extend(e.slot, e.slots << HAK_SS_SHIFT, bytes);
+	if (*mapped > 0)
+		large_advise(e.slot, *mapped, true);
+	else if (!hak_bigcache_put(e))
+		large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
+	return *mapped ? e.slot : HAK_NO_SLOT;
+}
+
 HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 {
-	size_t bytes = hak_align_up(size, hak_registry.page), slot;
-	struct large_cached c = { 0, 0, 0 };
+	size_t bytes = hak_align_up(size, hak_registry.page), mapped = bytes, slot = HAK_NO_SLOT;
+	bool filled = !*zero;
 
 	if (bytes < size)
 		return NULL;
+	hak_policy_wanted(bytes, hak_os_now());
 	if (align <= HAK_SS_SIZE)
-		c = large_find(bytes);
-	*zero = c.bytes == 0;
-	if (c.bytes) {
-		slot = c.slot;
-		bytes = c.bytes;
-	} else if (align <= HAK_SS_SIZE) {
-		slot = hak_registry_map(large_slots(bytes), bytes);
-	} else {
-		slot = large_map_aligned(bytes, align);
+		slot = large_from_cache(bytes, &mapped);
+	*zero = slot == HAK_NO_SLOT;
+	if (slot == HAK_NO_SLOT) {
+		mapped = bytes;
+		slot = align <= HAK_SS_SIZE ? hak_registry_map(large_slots(bytes), bytes) : large_map_aligned(bytes, align);
 	}
 	if (slot == HAK_NO_SLOT)
 		return NULL;
 	large_count(1, bytes);
-	return large_open(slot, bytes);
+	if (*zero) {
+		hak_count_process(large_mapped, 1);
+		large_advise(slot, mapped, filled);
+	} else {
+		hak_count_process(large_reused, 1);
+	}
+	return large_open(slot, bytes, mapped);
 }
 
 HAK_FN void hak_large_free(void *p)
 {
-	size_t slot = large_slot(p), bytes = hak_load(&hak_registry_slot(slot)->bytes, relaxed), limit;
+	size_t slot = large_slot(p), bytes = hak_large_size(p), mapped = large_mapped(slot), limit;
 	uint32_t now = hak_os_now();
+	bool keep;
 
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, 0);
 	large_count((size_t)-1, (size_t)0 - bytes);
+	hak_policy_freed(bytes, now);
 	limit = large_cache_limit();
-	while (hak_large_cached() > 0 && hak_large_cached() + (bytes <= limit ? bytes : 0) > limit) {
-		struct large_cached old = large_take_oldest(now, 0);
-		if (old.bytes)
-			large_unmap(old.slot, old.bytes);
-	}
-	if (bytes > limit || !large_keep(slot, bytes, now))
-		large_unmap(slot, bytes);
+	keep = hak_policy_keeps(bytes) && large_slots(mapped) << HAK_SS_SHIFT <= limit;
+	large_cache_shrink(limit - (keep ? large_slots(mapped) << HAK_SS_SHIFT : 0), now, 0);
+	if (!keep || !large_keep(slot, mapped, now))
+		large_unmap(slot, mapped);
 }
 
 HAK_FN size_t hak_large_size(const void *p)
@@ -196,53 +211,60 @@ HAK_FN size_t hak_large_size(const void *p)
 	return hak_load(&hak_registry_slot(large_slot(p))->bytes, relaxed);
 }
 
-static bool large_shrink(size_t slot, size_t have, size_t bytes)
+/* What the kernel does not take back stays mapped. */
+static void large_shrink(size_t slot, size_t mapped, size_t bytes)
 {
-	if (!hak_os_unmap(large_address(slot) + bytes, have - bytes))
-		return false;
-	hak_registry_unclaim(slot + large_slots(bytes), large_slots(have) - large_slots(bytes));
-	return true;
+	size_t keep = large_slots(bytes);
+
+	if (!hak_os_unmap(large_address(slot) + bytes, mapped - bytes))
+		return;
+	hak_registry_unclaim(slot + keep, large_slots(mapped) - keep);
+	hak_store(&hak_registry_slot(slot)->mapped, bytes, relaxed);
 }
 
-static bool large_grow(size_t slot, size_t have, size_t bytes)
-{
-	size_t old = large_slots(have), more = large_slots(bytes) - old;
-
-	if (more > 0 && !hak_registry_claim_at(slot + old, more))
-		return false;
-	if (hak_os_resize(large_address(slot), have, bytes))
-		return true;
-	hak_registry_unclaim(slot + old, more);
-	return false;
-}
-
-static void *large_move(size_t slot, size_t have, size_t bytes)
+/* The new place is mapped first, as the kernel would overwrite what it finds there. */
+static void *large_move(size_t slot, size_t mapped, size_t bytes)
 {
 	size_t to = hak_registry_map(large_slots(bytes), bytes);
 
 	if (to == HAK_NO_SLOT)
 		return NULL;
-	if (!hak_os_move(large_address(slot), have, large_address(to), bytes)) {
+	large_advise(slot, mapped, true); /* all of it alike */
+	if (!hak_os_move(large_address(slot), mapped, large_address(to))) {
 		large_unmap(to, bytes);
 		return NULL;
 	}
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, 0);
-	hak_registry_unclaim(slot, large_slots(have));
-	return large_open(to, bytes);
+	hak_registry_unclaim(slot, large_slots(mapped));
+	large_advise(to, bytes, true);
+	hak_count_process(large_moved, 1);
+	return large_open(to, bytes, bytes);
+}
+
+static void *large_grow(size_t slot, size_t mapped, size_t bytes)
+{
+	size_t now = mapped >= bytes ? mapped : large_extend(slot, mapped, bytes);
+
+	if (now == 0)
+		return large_move(slot, mapped, bytes);
+	if (now > mapped)
+		large_advise(slot, now, true);
+	return large_open(slot, bytes, now);
 }
 
 HAK_FN void *hak_large_resize(void *p, size_t size)
 {
 	size_t slot = large_slot(p), have = hak_large_size(p), bytes = hak_align_up(size, hak_registry.page);
+	size_t mapped = large_mapped(slot);
 
-	if (bytes == have)
-		return p;
-	if (bytes < have ? large_shrink(slot, have, bytes) : large_grow(slot, have, bytes))
-		large_open(slot, bytes);
-	else
-		p = bytes < have ? NULL : large_move(slot, have, bytes);
-	if (p)
-		large_count(0, bytes - have);
+	if (bytes > have)
+		p = large_grow(slot, mapped, bytes);
+	else if (bytes < mapped)
+		large_shrink(slot, mapped, bytes);
+	if (!p)
+		return NULL;
+	hak_store(&hak_registry_slot(large_slot(p))->bytes, bytes, relaxed);
+	large_count(0, bytes - have);
 	return p;
 }
 
@@ -254,16 +276,4 @@ HAK_FN void hak_large_tick(void)
 		hak_large_trim(hak_os_now(), age);
 }
 
-HAK_FN size_t hak_large_trim(uint32_t now, uint32_t age)
-{
-	size_t bytes = 0;
-
-	while (hak_large_cached() > 0) {
-		struct large_cached old = large_take_oldest(now, age);
-		if (!old.bytes)
-			break;
-		large_unmap(old.slot, old.bytes);
-		bytes += old.bytes;
-	}
-	return bytes;
-}
+HAK_FN size_t hak_large_trim(uint32_t now, uint32_t age) { return large_cache_shrink(0, now, age); }

@@ -1,15 +1,16 @@
-/* large: blocks above 2 MiB, and the BigCache.  Floor 9.
+/* large: blocks above 2 MiB.  Floor 9.
  *
  * A large block begins at a slot of the window and maps what it needs, not whole slots.
- * G1  The first slot is LARGE and its `bytes` are what is mapped; the others are LARGE_INNER; the block's first tag is
- *     HAK_TAG_LARGE, the others are 0.
- * G2  A cached block's tag is 0; its slots stay as they were.
- * Concurrency: any threads; the BigCache has a lock that is never held across a system call. */
+ * G1  The first slot is LARGE; its `bytes` are what the block may use and its `mapped` what is mapped, which ends in its
+ *     last slot; the other slots are LARGE_INNER; the block's first tag is HAK_TAG_LARGE, the others are 0.
+ * G2  A freed block is unmapped, or its slots are mapped to the end of the last one and go into the BigCache.
+ * Concurrency: any threads; no lock is held across a system call. */
 #ifndef HAK_LARGE_H
 #define HAK_LARGE_H
 
 #include "cc.h"
 
+/* *zero: whether the program wants zeroed memory; comes back as whether it is zero. */
 HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero);
 HAK_FN void hak_large_free(void *p);
 HAK_FN size_t hak_large_size(const void *p);
@@ -19,7 +20,5 @@ HAK_FN void hak_large_tick(void);     /* the same for what is older than HAKMEM_
 HAK_FN size_t hak_large_used(void);   /* bytes in blocks */
 HAK_FN size_t hak_large_blocks(void);
 HAK_FN size_t hak_large_cached(void); /* bytes */
-HAK_FN void hak_large_lock(void);     /* around fork */
-HAK_FN void hak_large_unlock(void);
 
 #endif

@@ -9,7 +9,7 @@
 #include "atomic.h"
 #include "cc.h"
 
-enum hak_lock_rank { HAK_RANK_INIT = 1, HAK_RANK_IDLE, HAK_RANK_LARGE, HAK_RANK_MAP };
+enum hak_lock_rank { HAK_RANK_INIT = 1, HAK_RANK_IDLE, HAK_RANK_LARGE, HAK_RANK_POLICY, HAK_RANK_MAP };
 
 struct hak_lock {
 	_Atomic uint32_t word; /* 0 free, 1 taken, 2 taken and perhaps waited for */

@@ -1,6 +1,8 @@
 #include "mid.h"
 
 #include "batch.h"
+#include "os.h"
+#include "policy.h"
 #include "slab.h"
 
 static unsigned mid_slabs(size_t size) { return (unsigned)((size + HAK_SLAB_SIZE - 1) >> HAK_SLAB_SHIFT); }
@@ -24,14 +26,24 @@ static void mid_join(size_t number, unsigned from, unsigned to)
 
 static void mid_give(size_t number, unsigned slabs)
 {
+	uint32_t mask = hak_low_mask(slabs) << number % HAK_SS_SLABS;
+	size_t bytes = slabs * HAK_SLAB_SIZE;
+
 	hak_registry_set_tags(number, slabs, 0);
-	hak_batch_give(number / HAK_SS_SLABS, hak_low_mask(slabs) << number % HAK_SS_SLABS, true);
+	if (bytes >= HAK_ELO_SMALLEST)
+		hak_policy_freed(bytes, hak_os_now());
+	if (hak_policy_keeps(bytes))
+		hak_batch_give(number / HAK_SS_SLABS, mask, true);
+	else
+		hak_batch_give_purged(number / HAK_SS_SLABS, mask);
 }
 
 HAK_FN void *hak_mid_alloc(size_t size, size_t align, bool *zero)
 {
 	struct hak_run run;
 
+	if (size >= HAK_ELO_SMALLEST)
+		hak_policy_wanted(size, hak_os_now());
 	if (!hak_pool_take(mid_slabs(size), align > HAK_SLAB_SIZE ? mid_slabs(align) : 1, &run))
 		return NULL;
 	if (!run.dirty)

@@ -142,19 +142,19 @@ HAK_FN bool hak_os_populate(void *at, size_t size)
 	return ok;
 }
 
-HAK_FN bool hak_os_resize(void *at, size_t old_size, size_t size)
+HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge)
 {
 	int saved = errno;
-	bool ok = !os_must_fail() && mremap(at, old_size, size, 0) == at;
+	bool ok = os_must_fail() || madvise(at, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0 || errno != EINVAL;
 
 	errno = saved;
 	return ok;
 }
 
-HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size)
+HAK_FN bool hak_os_move(void *at, size_t size, void *to)
 {
 	int saved = errno;
-	bool ok = !os_must_fail() && mremap(at, old_size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
+	bool ok = !os_must_fail() && mremap(at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
 
 	errno = saved;
 	return ok;

@@ -26,8 +26,8 @@ HAK_FN bool hak_os_unmap(void *at, size_t size);
 HAK_FN bool hak_os_is_mapped(const void *p);                      /* something lies in p's page */
 HAK_FN bool hak_os_purge(void *at, size_t size);                  /* contents become zero, memory goes back */
 HAK_FN bool hak_os_populate(void *at, size_t size);               /* makes all pages present; Linux 5.14 */
-HAK_FN bool hak_os_resize(void *at, size_t old_size, size_t size); /* in place */
-HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size); /* `to` is replaced */
+HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge);    /* or never; false: the kernel knows neither */
+HAK_FN bool hak_os_move(void *at, size_t size, void *to); /* what is there is replaced; if it fails, perhaps unmapped */
 HAK_FN bool hak_os_protect_read(void *at, size_t size);
 HAK_FN bool hak_os_protect_write(void *at, size_t size);
 

@@ -179,14 +179,15 @@ HAK_FN bool hak_pool_take_at(size_t number, unsigned k, bool *dirty)
 	return false;
 }
 
-HAK_FN uint32_t hak_pool_take_dirty(size_t s)
+HAK_FN uint32_t hak_pool_take_free(size_t s, bool clean_too)
 {
 	struct hak_slot *slot = hak_registry_slot(s);
 	uint64_t old = hak_load(&slot->word, relaxed);
+	uint32_t mask;
 
-	while (old >> 32)
-		if (pool_try_take(slot, &old, (uint32_t)(old >> 32)))
-			return (uint32_t)(old >> 32);
+	while ((mask = (uint32_t)(clean_too ? old : old >> 32)) != 0)
+		if (pool_try_take(slot, &old, mask))
+			return mask;
 	return 0;
 }
 

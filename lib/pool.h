@@ -34,8 +34,8 @@ HAK_FN bool hak_pool_take(unsigned k, unsigned align, struct hak_run *run);
 HAK_FN uint32_t hak_pool_take_many(unsigned n, size_t *slot, uint32_t *dirty);
 /* The k slabs from this one on, if they are free: growth in place. */
 HAK_FN bool hak_pool_take_at(size_t number, unsigned k, bool *dirty);
-/* All free dirty slabs of a slot, to be purged: they count as used meanwhile. */
-HAK_FN uint32_t hak_pool_take_dirty(size_t slot);
+/* All free dirty slabs of a slot, or all free ones, to be purged: they count as used meanwhile. */
+HAK_FN uint32_t hak_pool_take_free(size_t slot, bool clean_too);
 /* All 32, if all are free. */
 HAK_FN bool hak_pool_take_whole(size_t slot);
 /* Gives slabs back; returns true if the whole SuperSlab is free now. */

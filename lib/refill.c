@@ -2,6 +2,7 @@
 
 #include "batch.h"
 #include "large.h"
+#include "pages.h"
 #include "say.h"
 #include "superslab.h"
 #include "tunables.h"
@@ -110,6 +111,26 @@ static void refill_open(struct hak_heap *heap, unsigned class, size_t number, bo
 	hak_count(&bin->counts.slabs_taken, hak_classes[class].slabs);
 }
 
+/* Does the heap fill what it takes?  At least half of its slabs' memory has been handed out. */
+static bool refill_is_dense(const struct hak_heap *heap)
+{
+	size_t used = 0, held = 0;
+
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
+		const struct hak_bin_counts *n = &heap->bins[c].counts;
+
+		used += (size_t)(hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed)) * hak_classes[c].size;
+		held += (size_t)(hak_load(&n->slabs_taken, relaxed) - hak_load(&n->slabs_given, relaxed)) * HAK_SLAB_SIZE;
+	}
+	return used >= held / 2;
+}
+
+/* A class that takes slabs though it holds some, which are full: it grows. */
+static bool refill_is_growing(const struct hak_bin *bin)
+{
+	return hak_load(&bin->counts.slabs_taken, relaxed) != hak_load(&bin->counts.slabs_given, relaxed);
+}
+
 /* Secondary prefill: the number of slabs taken at once doubles while misses go on. */
 static bool refill_take_single(struct hak_heap *heap, unsigned class)
 {
@@ -120,6 +141,8 @@ static bool refill_take_single(struct hak_heap *heap, unsigned class)
 	if (!mask)
 		return false;
 	hak_batch_taken(slot, mask & ~dirty);
+	if (refill_is_growing(bin))
+		hak_pages_growing(slot, mask & ~dirty);
 	if (bin->prefill < REFILL_PREFILL_MOST)
 		bin->prefill = (uint16_t)(bin->prefill * 2);
 	for (; mask; mask &= mask - 1) {
@@ -159,7 +182,7 @@ static bool refill_provide(struct hak_heap *heap, unsigned class)
 		hak_count(&counts->refill_pool, 1);
 		return true;
 	}
-	while (hak_superslab_grow())
+	while (hak_superslab_grow(refill_is_dense(heap)))
 		if (refill_take(heap, class)) {
 			hak_count(&counts->refill_map, 1);
 			return true;

@@ -34,11 +34,13 @@ enum hak_slot_state {
 struct hak_slot {
 	_Atomic uint64_t word;
 	_Atomic(struct hak_slab *) slabs; /* 32 heads, kept when the SuperSlab is unmapped */
-	_Atomic size_t bytes;             /* mapped, from the slot's start: SuperSlab or large block */
+	_Atomic size_t bytes;             /* from the slot's start: mapped of a SuperSlab, usable of a large block */
+	_Atomic size_t mapped;            /* of a large block; the usable ones are the first of them */
 	_Atomic uint32_t state;
 	_Atomic uint32_t stamp;           /* hak_os_now() of the last slab given back */
 	_Atomic uint32_t purged;          /* slabs purged and not taken since */
 	_Atomic uint32_t purge_stamp;     /* hak_os_now() of the last purge */
+	_Atomic uint32_t huge;            /* a SuperSlab for which huge pages were asked */
 } HAK_ALIGNED(HAK_LINE);
 
 struct hak_registry {

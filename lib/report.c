@@ -3,9 +3,13 @@
 #include <hakmem.h>
 #include <string.h>
 
+#include "batch.h"
+#include "explain.h"
+#include "journal.h"
 #include "large.h"
 #include "meta.h"
 #include "os.h"
+#include "policy.h"
 #include "pool.h"
 #include "tunables.h"
 
@@ -156,6 +160,7 @@ static void report_add_slot(size_t *value, size_t s)
 	if (hak_load(&slot->state, relaxed) != HAK_SLOT_SLABS)
 		return;
 	TOTAL(superslabs)++;
+	TOTAL(superslabs_huge) += hak_load(&slot->huge, relaxed);
 	TOTAL(superslab_bytes) += bytes;
 	TOTAL(slabs_free) += free;
 	TOTAL(slabs_dirty) += hak_count_bits(word >> 32);
@@ -191,6 +196,12 @@ static void report_add_totals(size_t *value)
 	TOTAL(large_bytes) = hak_large_used();
 	TOTAL(large_cached_bytes) = hak_large_cached();
 	TOTAL(metadata_bytes) += hak_meta_mapped();
+	TOTAL(dirty_budget) = hak_batch_budget();
+	TOTAL(dirty_regret) = hak_batch_regret();
+	TOTAL(elo_threshold) = hak_policy_threshold();
+	TOTAL(decisions) = hak_journal_count();
+#define HAK_PROCESS_COUNTER(id, ...) TOTAL(id) = hak_load(&hak_process_counts.id, relaxed);
+#include "stats.def"
 	TOTAL(live_blocks) = TOTAL(small_blocks) + TOTAL(mid_blocks) + TOTAL(large_blocks);
 	TOTAL(live_bytes) = TOTAL(small_bytes) + TOTAL(mid_bytes) + TOTAL(large_bytes);
 	TOTAL(mapped_bytes) = TOTAL(superslab_bytes) + TOTAL(large_bytes) + TOTAL(large_cached_bytes) +
@@ -217,6 +228,7 @@ static const char report_words[] =
 #define HAK_FIGURE REPORT_ROW
 #define HAK_BIN_COUNTER REPORT_ROW
 #define HAK_HEAP_COUNTER REPORT_ROW
+#define HAK_PROCESS_COUNTER REPORT_ROW
 #include "stats.def"
 	;
 
@@ -338,6 +350,7 @@ HAK_FN void hak_report_text(struct hak_text *out)
 	report_print_front(out);
 	report_print_warm(out);
 	report_print_classes(out);
+	hak_explain_text(out);
 }
 
 /* ---- JSON ---- */
@@ -385,6 +398,8 @@ HAK_FN void hak_report_json(struct hak_text *out)
 	report_json_groups(out);
 	hak_text_string(out, "],\n\"classes\":[");
 	report_json_classes(out);
+	hak_text_string(out, "],\n\"decisions\":[");
+	hak_explain_json(out);
 	hak_text_string(out, "]}\n");
 }
 

@@ -16,6 +16,7 @@ enum hak_figure {
 #define HAK_FIGURE(id, ...) HAK_FIGURE_##id,
 #define HAK_BIN_COUNTER(id, ...) HAK_FIGURE_##id, /* the sum over all classes */
 #define HAK_HEAP_COUNTER(id, ...) HAK_FIGURE_##id,
+#define HAK_PROCESS_COUNTER(id, ...) HAK_FIGURE_##id,
 #include "stats.def"
 	HAK_FIGURE_COUNT
 };

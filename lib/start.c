@@ -4,9 +4,10 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "large.h"
+#include "bigcache.h"
 #include "lock.h"
 #include "os.h"
+#include "policy.h"
 #include "refill.h"
 #include "report.h"
 #include "superslab.h"
@@ -31,7 +32,8 @@ static void start_fork_prepare(void)
 {
 	hak_alloc_lock();
 	hak_heap_lock();
-	hak_large_lock();
+	hak_bigcache_lock();
+	hak_policy_lock();
 	hak_registry_lock();
 	hak_lock_forking = true;
 }
@@ -40,7 +42,8 @@ static void start_fork_parent(void)
 {
 	hak_lock_forking = false;
 	hak_registry_unlock();
-	hak_large_unlock();
+	hak_policy_unlock();
+	hak_bigcache_unlock();
 	hak_heap_unlock();
 	hak_alloc_unlock();
 }

@@ -2,14 +2,17 @@
 
 #include "meta.h"
 #include "os.h"
+#include "pages.h"
 #include "say.h"
 #include "slab.h"
+#include "stats.h"
 #include "tunables.h"
 
 #define SUPERSLAB_FIRST ((size_t)512 << 10) /* of the first one; it doubles from there */
 
 static _Atomic size_t superslab_mapped;
-static _Atomic size_t superslab_partial; /* slot + 1 of the one that is mapped in part */
+static _Atomic size_t superslab_partial; /* slot + 1 of the one that is mapped in part, if nobody is at it */
+static _Atomic bool superslab_begun;     /* somebody maps the first, or did */
 
 static bool superslab_make_heads(struct hak_slot *slot)
 {
@@ -27,69 +30,82 @@ static uint32_t superslab_mask(size_t from, size_t to) /* bytes */
 	return hak_low_mask((unsigned)((to - from) >> HAK_SLAB_SHIFT)) << (from >> HAK_SLAB_SHIFT);
 }
 
-/* HAKMEM_SS_PREFAULT. */
-static void superslab_prefault(char *at, size_t bytes)
+/* Maps the next part of the first SuperSlab.  Who takes superslab_partial does it alone; meanwhile others find none. */
+static bool superslab_extend(bool dense)
 {
-	unsigned how = hak_setting(ss_prefault);
-
-	if (how == 0 || (how == 1 && hak_os_populate(at, bytes)))
-		return;
-	for (size_t i = 0; how == 2 && i < bytes; i += hak_registry.page)
-		*(volatile char *)(at + i) = 0;
-}
-
-/* Maps the next part of the first SuperSlab.  Of two threads that try, the kernel lets one. */
-static bool superslab_extend(void)
-{
-	size_t s = hak_load(&superslab_partial, acquire), have, want; /* partner: superslab_map */
+	size_t s = hak_swap(&superslab_partial, 0, acquire), have; /* partner: the release stores */
 	struct hak_slot *slot;
+	char *end;
 
 	if (s == 0)
 		return false;
 	slot = hak_registry_slot(s - 1);
 	have = hak_load(&slot->bytes, relaxed);
-	want = have * 2;
-	if (have >= HAK_SS_SIZE || hak_os_map_at(hak_registry_address((s - 1) * HAK_SS_SLABS) + have, have) != HAK_OS_OK)
+	end = hak_registry_address((s - 1) * HAK_SS_SLABS) + have;
+	if (hak_os_map_at(end, have) != HAK_OS_OK) {
+		hak_store(&superslab_partial, s, release);
 		return false;
-	superslab_prefault(hak_registry_address((s - 1) * HAK_SS_SLABS) + have, have);
-	hak_store(&slot->bytes, want, relaxed);
-	if (want == HAK_SS_SIZE)
-		hak_store(&superslab_partial, 0, relaxed);
-	hak_pool_add(s - 1, superslab_mask(have, want));
+	}
+	hak_store(&slot->bytes, have * 2, relaxed);
+	if (have * 2 == HAK_SS_SIZE)
+		hak_pages_superslab(s - 1, 1, dense);
+	hak_pages_present(end, have);
+	hak_pool_add(s - 1, superslab_mask(have, have * 2));
+	if (have * 2 < HAK_SS_SIZE)
+		hak_store(&superslab_partial, s, release); /* partner: the swap above */
 	return true;
 }
 
-static bool superslab_map(void)
+static void superslab_open(size_t s, size_t bytes, bool dense)
 {
-	bool first = hak_load(&superslab_mapped, relaxed) == 0 && !hak_registry.follow;
-	size_t bytes = first ? SUPERSLAB_FIRST : HAK_SS_SIZE, s = hak_registry_map(1, bytes);
-	struct hak_slot *slot;
+	struct hak_slot *slot = hak_registry_slot(s);
+
+	hak_store(&slot->bytes, bytes, relaxed);
+	hak_store(&slot->huge, 0, relaxed);
+	hak_store(&slot->state, HAK_SLOT_SLABS, relaxed);
+	if (bytes == HAK_SS_SIZE)
+		hak_pages_superslab(s, hak_superslab_count(), dense);
+	hak_pages_present(hak_registry_address(s * HAK_SS_SLABS), bytes);
+	hak_fetch_add(&superslab_mapped, 1, relaxed);
+	hak_count_process(superslab_maps, 1);
+	hak_pool_add(s, superslab_mask(0, bytes));
+}
+
+static bool superslab_map_bytes(size_t bytes, bool dense)
+{
+	size_t s = hak_registry_map(1, bytes);
 
 	if (s == HAK_NO_SLOT)
 		return false;
-	slot = hak_registry_slot(s);
-	if (!superslab_make_heads(slot)) {
+	if (!superslab_make_heads(hak_registry_slot(s))) {
 		hak_os_unmap(hak_registry_address(s * HAK_SS_SLABS), bytes);
 		hak_registry_unclaim(s, 1);
 		return false;
 	}
-	superslab_prefault(hak_registry_address(s * HAK_SS_SLABS), bytes);
-	hak_store(&slot->bytes, bytes, relaxed);
-	hak_store(&slot->state, HAK_SLOT_SLABS, relaxed);
-	hak_fetch_add(&superslab_mapped, 1, relaxed);
-	hak_pool_add(s, superslab_mask(0, bytes));
-	if (first)
+	superslab_open(s, bytes, dense);
+	if (bytes < HAK_SS_SIZE)
 		hak_store(&superslab_partial, s + 1, release); /* partner: superslab_extend */
 	return true;
 }
 
-HAK_FN bool hak_superslab_grow(void) { return superslab_extend() || superslab_map(); }
+/* The first one, by the first thread that comes, is mapped in part. */
+static bool superslab_map(bool dense)
+{
+	bool first = !hak_registry.follow && !hak_pages_is_always() && !hak_swap(&superslab_begun, true, relaxed);
+	bool ok = superslab_map_bytes(first ? SUPERSLAB_FIRST : HAK_SS_SIZE, dense);
+
+	if (first && !ok)
+		hak_store(&superslab_begun, false, relaxed);
+	return ok;
+}
+
+HAK_FN bool hak_superslab_grow(bool dense) { return superslab_extend(dense) || superslab_map(dense); }
 
 HAK_FN void hak_superslab_prewarm(unsigned n)
 {
 	unsigned done = 0;
 
-	while (done < n && superslab_map())
+	while (done < n && superslab_map(false))
 		done++;
 	if (n > 0 && hak_setting(ss_prewarm_debug))
 		hak_say_line("prewarm: %u SuperSlabs mapped", done);
@@ -107,6 +123,7 @@ static bool superslab_unmap(size_t s)
 	}
 	hak_pool_remove(s);
 	hak_fetch_sub(&superslab_mapped, 1, relaxed);
+	hak_count_process(superslab_unmaps, 1);
 	hak_registry_unclaim(s, 1);
 	if (hak_setting(ss_lru_debug))
 		hak_say_line("SuperSlab cache: slot %zu unmapped", s);
@@ -121,7 +138,14 @@ static size_t superslab_free(void)
 	return slabs > used ? (slabs - used) / HAK_SS_SLABS : 0;
 }
 
-HAK_FN bool hak_superslab_is_surplus(void) { return superslab_free() > (size_t)hak_setting(ss_lru_size); }
+HAK_FN size_t hak_superslab_keep(void)
+{
+	size_t used = hak_pool_counts().used / HAK_SS_SLABS, keep = (size_t)hak_setting(ss_lru_size);
+
+	return keep > 0 && used > keep ? used : keep;
+}
+
+HAK_FN bool hak_superslab_is_surplus(void) { return superslab_free() > hak_superslab_keep(); }
 
 HAK_FN void hak_superslab_shrink(size_t keep)
 {

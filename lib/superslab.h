@@ -2,17 +2,19 @@
  *
  * The first SuperSlab is mapped in part and grows with need, so that a small process never has a range that the
  * kernel may back with a huge page.  Wholly free SuperSlabs stay mapped (their memory is purged by batch) up to
- * HAKMEM_SS_LRU_SIZE of them; above that the highest go.
+ * HAKMEM_SS_LRU_SIZE of them, or as many as are in use; above that the highest go.
  * Concurrency: any threads, lock-free; two that grow at once map two SuperSlabs. */
 #ifndef HAK_SUPERSLAB_H
 #define HAK_SUPERSLAB_H
 
 #include "pool.h"
 
-HAK_FN bool hak_superslab_grow(void);       /* more free slabs in the pool; false if the kernel refuses */
+/* More free slabs in the pool; false if the kernel refuses.  dense: see pages.h. */
+HAK_FN bool hak_superslab_grow(bool dense);
 HAK_FN void hak_superslab_prewarm(unsigned n);
 HAK_FN void hak_superslab_shrink(size_t keep); /* unmaps wholly free SuperSlabs until about `keep` are left */
-HAK_FN bool hak_superslab_is_surplus(void); /* more free ones than HAKMEM_SS_LRU_SIZE, perhaps */
+HAK_FN size_t hak_superslab_keep(void);     /* free ones that stay mapped: HAKMEM_SS_LRU_SIZE, or as many as are used */
+HAK_FN bool hak_superslab_is_surplus(void); /* more free ones than that, perhaps */
 HAK_FN size_t hak_superslab_count(void);    /* mapped */
 
 #endif

@@ -175,7 +175,7 @@ static void take_aligned_give(void)
 
 static void purge(void)
 {
-	uint32_t mask = hak_pool_take_dirty(0);
+	uint32_t mask = hak_pool_take_free(0, false);
 
 	if (!mask)
 		return;

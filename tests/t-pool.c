@@ -140,7 +140,7 @@ static void step_give(void)
 static void step_purge(void)
 {
 	size_t slot = next_random(slot_count);
-	uint32_t mask = hak_pool_take_dirty(slot);
+	uint32_t mask = hak_pool_take_free(slot, false);
 
 	for (unsigned i = 0; i < 32; i++) {
 		size_t number = slot * 32 + i;
@@ -197,7 +197,7 @@ static void check_order(void)
 	give_all();
 	step_purge();
 	for (size_t s = 0; s < slot_count; s++)
-		for (uint32_t mask = hak_pool_take_dirty(s); mask; mask &= mask - 1) {
+		for (uint32_t mask = hak_pool_take_free(s, false); mask; mask &= mask - 1) {
 			took(s * 32 + hak_lowest_bit(mask), 1);
 			give_run(s * 32 + hak_lowest_bit(mask), 1, false);
 		}

@@ -1,0 +1,126 @@
+#include "bigcache.h"
+
+#include "atomic.h"
+#include "lock.h"
+
+static struct hak_lock bigcache_lock = HAK_LOCK_INIT(HAK_RANK_LARGE);
+static struct hak_extent bigcache[HAK_BIGCACHE_PLACES]; /* the first `count` are in use, in no order */
+static size_t bigcache_count;
+static _Atomic size_t bigcache_slots; /* written under the lock */
+
+HAK_FN void hak_bigcache_lock(void) { hak_lock_take(&bigcache_lock); }
+HAK_FN void hak_bigcache_unlock(void) { hak_lock_release(&bigcache_lock); }
+HAK_FN size_t hak_bigcache_slots(void) { return hak_load(&bigcache_slots, relaxed); }
+
+/* Takes the first `slots` of entry i; what is left keeps the place. */
+static struct hak_extent bigcache_cut_locked(size_t i, size_t slots)
+{
+	struct hak_extent found = bigcache[i];
+
+	if (found.slots > slots) {
+		bigcache[i].slot += slots;
+		bigcache[i].slots -= slots;
+		found.slots = slots;
+	} else {
+		bigcache[i] = bigcache[--bigcache_count];
+	}
+	hak_fetch_sub(&bigcache_slots, found.slots, relaxed);
+	return found;
+}
+
+HAK_FN struct hak_extent hak_bigcache_take(size_t slots)
+{
+	struct hak_extent found = { 0, 0, 0 };
+	size_t best = HAK_BIGCACHE_PLACES;
+
+	if (hak_bigcache_slots() < slots)
+		return found;
+	hak_lock_take(&bigcache_lock);
+	for (size_t i = 0; i < bigcache_count; i++)
+		if (bigcache[i].slots >= slots &&
+		    (best == HAK_BIGCACHE_PLACES || bigcache[i].slots < bigcache[best].slots))
+			best = i;
+	if (best < HAK_BIGCACHE_PLACES)
+		found = bigcache_cut_locked(best, slots);
+	hak_lock_release(&bigcache_lock);
+	return found;
+}
+
+HAK_FN struct hak_extent hak_bigcache_take_largest(void)
+{
+	struct hak_extent found = { 0, 0, 0 };
+	size_t best = 0;
+
+	if (hak_bigcache_slots() == 0)
+		return found;
+	hak_lock_take(&bigcache_lock);
+	for (size_t i = 1; i < bigcache_count; i++)
+		if (bigcache[i].slots > bigcache[best].slots)
+			best = i;
+	if (bigcache_count > 0)
+		found = bigcache_cut_locked(best, bigcache[best].slots);
+	hak_lock_release(&bigcache_lock);
+	return found;
+}
+
+HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots)
+{
+	bool ok = false;
+
+	if (hak_bigcache_slots() < slots)
+		return false;
+	hak_lock_take(&bigcache_lock);
+	for (size_t i = 0; i < bigcache_count && !ok; i++) {
+		ok = bigcache[i].slot == slot && bigcache[i].slots >= slots;
+		if (ok)
+			bigcache_cut_locked(i, slots);
+	}
+	hak_lock_release(&bigcache_lock);
+	return ok;
+}
+
+HAK_FN struct hak_extent hak_bigcache_take_oldest(uint32_t now, uint32_t age)
+{
+	struct hak_extent found = { 0, 0, 0 };
+	size_t oldest = 0;
+
+	hak_lock_take(&bigcache_lock);
+	for (size_t i = 1; i < bigcache_count; i++)
+		if (now - bigcache[i].stamp > now - bigcache[oldest].stamp)
+			oldest = i;
+	if (bigcache_count > 0 && now - bigcache[oldest].stamp >= age)
+		found = bigcache_cut_locked(oldest, bigcache[oldest].slots);
+	hak_lock_release(&bigcache_lock);
+	return found;
+}
+
+/* Takes the neighbours of the extent out, so that it can go in with them. */
+static void bigcache_join_locked(struct hak_extent *extent)
+{
+	for (size_t i = bigcache_count; i-- > 0;) {
+		struct hak_extent near = bigcache[i];
+
+		if (near.slot + near.slots != extent->slot && extent->slot + extent->slots != near.slot)
+			continue;
+		if (near.slot < extent->slot)
+			extent->slot = near.slot;
+		extent->slots += near.slots;
+		bigcache[i] = bigcache[--bigcache_count];
+	}
+}
+
+HAK_FN bool hak_bigcache_put(struct hak_extent extent)
+{
+	size_t slots = extent.slots;
+	bool ok;
+
+	hak_lock_take(&bigcache_lock);
+	bigcache_join_locked(&extent);
+	ok = bigcache_count < HAK_BIGCACHE_PLACES;
+	if (ok) {
+		bigcache[bigcache_count++] = extent;
+		hak_fetch_add(&bigcache_slots, slots, relaxed);
+	}
+	hak_lock_release(&bigcache_lock);
+	return ok;
+}

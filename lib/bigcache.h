@@ -1,0 +1,31 @@
+/* bigcache: freed large blocks that are kept: whole slots, mapped.  Floor 8.
+ *
+ * B1  Extents do not overlap, and no two are neighbours: put joins them.
+ * B2  Their slots stay LARGE_INNER in the registry, their tags 0; all of their bytes are mapped and perhaps not zero.
+ * Concurrency: any threads; one lock, never held across a system call. */
+#ifndef HAK_BIGCACHE_H
+#define HAK_BIGCACHE_H
+
+#include "cc.h"
+
+#define HAK_BIGCACHE_PLACES 64u
+
+struct hak_extent {
+	size_t slot, slots; /* slots == 0: none */
+	uint32_t stamp;     /* when its youngest part was freed */
+};
+
+/* Best fit: the first `slots` of the smallest extent that has as many. */
+HAK_FN struct hak_extent hak_bigcache_take(size_t slots);
+/* The largest, which is smaller than what is wanted: to be made longer. */
+HAK_FN struct hak_extent hak_bigcache_take_largest(void);
+/* Just these: growth in place. */
+HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots);
+/* The oldest, if it was freed at least `age` before `now`. */
+HAK_FN struct hak_extent hak_bigcache_take_oldest(uint32_t now, uint32_t age);
+HAK_FN bool hak_bigcache_put(struct hak_extent extent); /* false: no place left */
+HAK_FN size_t hak_bigcache_slots(void);
+HAK_FN void hak_bigcache_lock(void); /* around fork */
+HAK_FN void hak_bigcache_unlock(void);
+
+#endif

@@ -1,0 +1,45 @@
+/* journal: the last decisions of what adapts itself, with their reasons.  Floor 2.
+ *
+ * A ring in static memory, which is touched when the first decision is made.  Cost and gain are in bytes: what the old
+ * and the new way would have cost in the time just seen; 0 and 0 where nothing is compared.
+ * Concurrency: any threads; lock-free.  A reader may see an entry that is being written; `number` tells. */
+#ifndef HAK_JOURNAL_H
+#define HAK_JOURNAL_H
+
+#include "atomic.h"
+
+#define HAK_JOURNAL_LENGTH 64u
+
+/* HAK_DECISION(id, subject, unit, text): what was changed, in which unit, and why in words. */
+#define HAK_DECISIONS(X)                                                                                                  \
+	X(elo_threshold, "ELO", "bytes", "freed blocks of that size and more go straight back to the kernel")                 \
+	X(cache_grow, "ACE", "places", "overflow and underflow of the cache took turns")                                     \
+	X(cache_shrink, "ACE", "places", "the cache was not used up for a while")                                            \
+	X(regret, "ACE", "bytes", "memory was wanted back soon after it had been purged: the dirty budget grows")            \
+	X(forget, "ACE", "bytes", "nothing was regretted for a while: the dirty budget shrinks")                             \
+	X(huge, "ACE", "SuperSlabs", "the heap grows densely: new SuperSlabs get huge pages")                                \
+	X(prefault, "ACE", "bytes", "a class grows quickly: its next slabs are populated by one call")
+
+enum hak_decision_kind {
+#define HAK_DECISION_ENUM(id, subject, unit, text) HAK_DECISION_##id,
+	HAK_DECISIONS(HAK_DECISION_ENUM)
+#undef HAK_DECISION_ENUM
+	HAK_DECISION_COUNT
+};
+
+struct hak_decision {
+	_Atomic uint32_t number; /* from 1; 0: never written, or being written */
+	_Atomic uint32_t time;   /* hak_os_now() */
+	_Atomic uint32_t kind;
+	_Atomic uint32_t class;  /* of the cache; HAK_CLASS_COUNT: of none */
+	_Atomic uint64_t before, after;
+	_Atomic uint64_t cost_before, cost_after;
+};
+
+HAK_VAR struct hak_decision hak_journal[HAK_JOURNAL_LENGTH];
+
+HAK_FN void hak_journal_write(enum hak_decision_kind kind, unsigned class, uint64_t before, uint64_t after,
+                              uint64_t cost_before, uint64_t cost_after);
+HAK_FN uint32_t hak_journal_count(void); /* decisions ever made */
+
+#endif

@@ -1,0 +1,75 @@
+#include "pages.h"
+
+#include "os.h"
+#include "stats.h"
+#include "tunables.h"
+
+enum pages_thp { THP_NEVER, THP_AUTO, THP_ALWAYS };
+enum pages_prefault { PREFAULT_OFF, PREFAULT_POPULATE, PREFAULT_TOUCH, PREFAULT_AUTO };
+
+#define PAGES_HEAP_LEAST 4u                     /* SuperSlabs without huge pages, before the first with */
+#define PAGES_BLOCK_LEAST ((size_t)8 << 20)     /* a large block that gets them by itself */
+#define PAGES_PROCESS_LEAST ((size_t)32 << 20)  /* or the process uses that much */
+
+static _Atomic bool pages_no_thp, pages_no_populate; /* the kernel does not know it */
+
+HAK_FN bool hak_pages_is_always(void) { return hak_setting(thp) == THP_ALWAYS; }
+
+static void pages_advise(char *at, size_t bytes, bool huge)
+{
+	if (bytes > 0 && !hak_load(&pages_no_thp, relaxed) && !hak_os_advise_huge(at, bytes, huge))
+		hak_store(&pages_no_thp, true, relaxed);
+}
+
+HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense)
+{
+	unsigned thp = hak_setting(thp);
+	bool huge = thp == THP_ALWAYS || (thp == THP_AUTO && dense && superslabs >= PAGES_HEAP_LEAST);
+
+	hak_store(&hak_registry_slot(slot)->huge, huge, relaxed);
+	pages_advise(hak_registry_address(slot * HAK_SS_SLABS), HAK_SS_SIZE, huge);
+}
+
+HAK_FN void hak_pages_large(char *at, size_t bytes, size_t used, bool filled)
+{
+	unsigned thp = hak_setting(thp);
+	bool huge = thp == THP_ALWAYS ||
+	            (thp == THP_AUTO && filled && (bytes >= PAGES_BLOCK_LEAST || used >= PAGES_PROCESS_LEAST));
+
+	pages_advise(at, bytes, huge);
+}
+
+static bool pages_populate(char *at, size_t bytes)
+{
+	if (hak_load(&pages_no_populate, relaxed))
+		return false;
+	if (hak_os_populate(at, bytes)) {
+		hak_count_process(populated_bytes, bytes);
+		return true;
+	}
+	hak_store(&pages_no_populate, true, relaxed);
+	return false;
+}
+
+HAK_FN void hak_pages_present(char *at, size_t bytes)
+{
+	unsigned how = hak_setting(ss_prefault);
+
+	if (how == PREFAULT_OFF || how == PREFAULT_AUTO || (how == PREFAULT_POPULATE && pages_populate(at, bytes)))
+		return;
+	for (size_t i = 0; i < bytes; i += hak_registry.page)
+		*(volatile char *)(at + i) = 0;
+}
+
+HAK_FN void hak_pages_growing(size_t slot, uint32_t slabs)
+{
+	if (hak_setting(ss_prefault) != PREFAULT_AUTO || hak_load(&hak_registry_slot(slot)->huge, relaxed))
+		return;
+	while (slabs) {
+		uint32_t run = hak_lowest_run(slabs);
+
+		pages_populate(hak_registry_address(slot * HAK_SS_SLABS + hak_lowest_bit(run)),
+		               hak_count_bits(run) * HAK_SLAB_SIZE);
+		slabs &= ~run;
+	}
+}

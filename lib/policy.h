@@ -1,0 +1,18 @@
+/* policy: is freed memory worth keeping?  Floor 4.
+ *
+ * Asks ELO for blocks of 512 KiB and more, or follows HAKMEM_ELO_THRESHOLD.
+ * Concurrency: any threads; one lock around ELO's arithmetic. */
+#ifndef HAK_POLICY_H
+#define HAK_POLICY_H
+
+#include "elo.h"
+
+HAK_FN bool hak_policy_keeps(size_t bytes);              /* rather than giving it back at once */
+HAK_FN size_t hak_policy_threshold(void);
+HAK_FN void hak_policy_freed(size_t bytes, uint32_t now); /* for ELO to learn from */
+HAK_FN void hak_policy_wanted(size_t bytes, uint32_t now);
+HAK_FN size_t hak_policy_proven(void); /* bytes that were wanted again at once, lately */
+HAK_FN void hak_policy_lock(void);     /* around fork */
+HAK_FN void hak_policy_unlock(void);
+
+#endif

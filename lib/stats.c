@@ -1,0 +1,3 @@
+#include "stats.h"
+
+HAK_DEF struct hak_process_counts hak_process_counts;
