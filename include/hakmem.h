@@ -128,6 +128,7 @@ struct hakmem_stats {
 	/* counted since the start of the process: work of the kernel */
 	uint64_t superslab_maps, superslab_unmaps;
 	uint64_t purge_calls, purged_bytes, regretted_bytes;
+	uint64_t inside_bytes;
 	uint64_t populated_bytes;
 	uint64_t large_reused, large_mapped, large_moved;
 };

@@ -87,6 +87,7 @@ HAK_API int hakmem_stats(struct hakmem_stats *stats, size_t size)
 #define HAK_FIGURE(id, ...) all.id = report.value[HAK_FIGURE_##id];
 #define HAK_BIN_COUNTER HAK_FIGURE
 #define HAK_HEAP_COUNTER HAK_FIGURE
+#define HAK_PROCESS_COUNTER HAK_FIGURE
 #include "stats.def"
 	return api_give(stats, size, &all, sizeof(all));
 }

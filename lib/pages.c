@@ -63,7 +63,8 @@ HAK_FN void hak_pages_present(char *at, size_t bytes)
 
 HAK_FN void hak_pages_growing(size_t slot, uint32_t slabs)
 {
-	if (hak_setting(ss_prefault) != PREFAULT_AUTO || hak_load(&hak_registry_slot(slot)->huge, relaxed))
+	if (hak_setting(ss_prefault) != PREFAULT_AUTO || hak_load(&hak_registry.high, relaxed) < PAGES_HEAP_LEAST ||
+	    hak_load(&hak_registry_slot(slot)->huge, relaxed))
 		return;
 	while (slabs) {
 		uint32_t run = hak_lowest_run(slabs);

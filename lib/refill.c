@@ -1,7 +1,9 @@
 #include "refill.h"
 
 #include "batch.h"
+#include "journal.h"
 #include "large.h"
+#include "os.h"
 #include "pages.h"
 #include "say.h"
 #include "superslab.h"
@@ -15,6 +17,11 @@
 #define REFILL_PREFILL_MOST 4u                 /* slabs taken at once */
 #define REFILL_SEND_TICKS 64u                  /* cold calls until parcels that are not full are sent too */
 #define REFILL_INBOX_MOST 128u                 /* parcels in an inbox from which its heap is visited */
+#define REFILL_TEND_TICKS 64u                  /* cold calls between looks at the heap */
+#define REFILL_TEND_MS 1000u                   /* time between looks at all of its caches */
+#define REFILL_INSIDE_LEAST ((size_t)8 << 20)  /* free bytes inside slabs from which pages go back */
+#define REFILL_INSIDE_MS 1000u                 /* what is wanted back within that time .. */
+#define REFILL_INSIDE_PAUSE_MS 10000u          /* .. stops it for that long */
 #define REFILL_AHEAD 8u                        /* heads are prefetched that many blocks ahead */
 
 /* ---- the warm pool: a bin's list of slabs with free blocks ---- */
@@ -111,18 +118,29 @@ static void refill_open(struct hak_heap *heap, unsigned class, size_t number, bo
 	hak_count(&bin->counts.slabs_taken, hak_classes[class].slabs);
 }
 
-/* Does the heap fill what it takes?  At least half of its slabs' memory has been handed out. */
-static bool refill_is_dense(const struct hak_heap *heap)
+struct refill_fill {
+	size_t used, held; /* bytes handed out, and of the slabs that they come from */
+};
+
+static struct refill_fill refill_fill(const struct hak_heap *heap)
 {
-	size_t used = 0, held = 0;
+	struct refill_fill fill = { 0, 0 };
 
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		const struct hak_bin_counts *n = &heap->bins[c].counts;
 
-		used += (size_t)(hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed)) * hak_classes[c].size;
-		held += (size_t)(hak_load(&n->slabs_taken, relaxed) - hak_load(&n->slabs_given, relaxed)) * HAK_SLAB_SIZE;
+		fill.used += (hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed)) * hak_classes[c].size;
+		fill.held += (hak_load(&n->slabs_taken, relaxed) - hak_load(&n->slabs_given, relaxed)) * HAK_SLAB_SIZE;
 	}
-	return used >= held / 2;
+	return fill;
+}
+
+/* Does the heap fill what it takes? */
+static bool refill_is_dense(const struct hak_heap *heap)
+{
+	struct refill_fill fill = refill_fill(heap);
+
+	return fill.used >= fill.held / 2;
 }
 
 /* A class that takes slabs though it holds some, which are full: it grows. */
@@ -220,7 +238,8 @@ static bool refill_set_capacity(struct hak_heap *heap, unsigned class, unsigned 
 		array[i] = bin->array[i];
 	if (bin->capacity)
 		hak_heap_array_put(heap, bin->array, hak_highest_bit(bin->capacity) + 1);
-	heap->cache_bytes += (size_t)(capacity - bin->capacity) * hak_classes[class].size;
+	heap->cache_bytes += (size_t)capacity * hak_classes[class].size;
+	heap->cache_bytes -= (size_t)bin->capacity * hak_classes[class].size;
 	bin->array = array;
 	bin->capacity = (uint16_t)capacity;
 	cache->top = array + cached;
@@ -237,6 +256,7 @@ static void refill_adapt(struct hak_heap *heap, unsigned class, bool flushing)
 	bool turned = bin->flushing != flushing;
 
 	bin->flushing = flushing;
+	bin->calls++;
 	if (hak_setting(tiny_front_direct))
 		return;
 	if (bin->capacity == 0)
@@ -247,6 +267,8 @@ static void refill_adapt(struct hak_heap *heap, unsigned class, bool flushing)
 		return;
 	else if (heap->cache_bytes + (size_t)bin->capacity * hak_classes[class].size > REFILL_HEAP_BYTES)
 		return;
+	if (bin->capacity >= REFILL_CAPACITY_ONE_WAY)
+		hak_journal_write(HAK_DECISION_cache_grow, class, bin->capacity, capacity, 0, 0);
 	refill_set_capacity(heap, class, capacity);
 }
 
@@ -403,13 +425,16 @@ HAK_FN void hak_refill_visit_all(void)
 	}
 }
 
-static size_t refill_purge(const struct hak_heap *heap)
+/* Free pages inside the heap's slabs go back; of slabs that are as they were after the last time only if `all`. */
+static size_t refill_purge_inside(struct hak_heap *heap, bool all)
 {
 	size_t bytes = 0;
 
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
-		for (const struct hak_slab *slab = heap->bins[c].first; slab; slab = slab->next)
-			bytes += hak_slab_purge(slab);
+		for (struct hak_slab *slab = heap->bins[c].first; slab; slab = slab->next)
+			if (all || slab->purged != slab->free)
+				bytes += hak_slab_purge(slab);
+	hak_count_process(inside_bytes, bytes);
 	return bytes;
 }
 
@@ -422,7 +447,7 @@ HAK_FN size_t hak_refill_purge_all(void)
 
 		if (!heap || !hak_heap_visit(heap)) /* an idle heap too: who adopts it meanwhile finds a visitor */
 			continue;
-		bytes += refill_purge(heap);
+		bytes += refill_purge_inside(heap, true);
 		if (!hak_heap_visit_end(heap))
 			hak_refill_leave(heap);
 	}
@@ -622,6 +647,62 @@ static void refill_give_oldest(struct hak_heap *heap, unsigned class, unsigned n
 	hak_count(&bin->counts.put, n);
 }
 
+/* ---- the heap looks after itself ---- */
+
+/* A cache that nobody used for a while gives all back, and half of its places. */
+static void refill_shrink_idle(struct hak_heap *heap, unsigned class)
+{
+	struct hak_cache *cache = &heap->caches[class];
+	struct hak_bin *bin = &heap->bins[class];
+	unsigned start = refill_capacity_start(class);
+
+	if (bin->capacity == 0)
+		return;
+	if (bin->calls == bin->seen_calls && cache->top == bin->seen_top) {
+		refill_give_oldest(heap, class, hak_heap_cached(heap, class));
+		if (bin->capacity > start) {
+			hak_journal_write(HAK_DECISION_cache_shrink, class, bin->capacity, bin->capacity / 2u, 0, 0);
+			refill_set_capacity(heap, class, bin->capacity / 2u);
+		}
+	}
+	bin->seen_calls = bin->calls;
+	bin->seen_top = cache->top;
+}
+
+/* More than half of the heap's slabs is free inside them: whole pages of that go back, more each time that an eighth
+ * became free, but not for a while if they were wanted back soon. */
+static void refill_tend_inside(struct hak_heap *heap, uint32_t now)
+{
+	struct refill_fill fill = refill_fill(heap);
+	size_t free = fill.held > fill.used ? fill.held - fill.used : 0;
+
+	if (free < heap->inside_purged / 2) {
+		if (now - heap->inside_stamp < REFILL_INSIDE_MS)
+			heap->inside_stamp = now + REFILL_INSIDE_PAUSE_MS;
+		heap->inside_purged = 0;
+	}
+	if (free < REFILL_INSIDE_LEAST || free < fill.held / 2 || free < heap->inside_purged + fill.held / 8 ||
+	    (int32_t)(now - heap->inside_stamp) < 0)
+		return;
+	heap->inside_purged = free;
+	heap->inside_stamp = now;
+	refill_purge_inside(heap, false);
+}
+
+static HAK_COLD void refill_tend(struct hak_heap *heap)
+{
+	uint32_t now = hak_os_now();
+
+	if (!hak_setting(ace_enabled) || hak_setting(tiny_front_direct))
+		return;
+	refill_tend_inside(heap, now);
+	if (now - heap->tended < REFILL_TEND_MS || hak_setting(fc_cap))
+		return;
+	heap->tended = now;
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+		refill_shrink_idle(heap, c);
+}
+
 HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 {
 	struct hak_cache *cache = &heap->caches[class];
@@ -640,6 +721,8 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 		refill_give_oldest(heap, class, (bin->capacity + 1u) / 2);
 	}
 	*++cache->top = p;
+	if (hak_unlikely(heap->ticks % REFILL_TEND_TICKS == 0))
+		refill_tend(heap);
 }
 
 /* ---- the end ---- */

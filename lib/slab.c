@@ -75,7 +75,7 @@ static bool slab_are_free(const struct hak_slab *slab, size_t first, size_t last
 	return true;
 }
 
-HAK_FN size_t hak_slab_purge(const struct hak_slab *slab)
+HAK_FN size_t hak_slab_purge(struct hak_slab *slab)
 {
 	size_t size = hak_classes[slab->class].size, page = hak_registry.page, run = 0, bytes = 0;
 	size_t end = (size_t)hak_classes[slab->class].slabs << HAK_SLAB_SHIFT;
@@ -89,5 +89,8 @@ HAK_FN size_t hak_slab_purge(const struct hak_slab *slab)
 			bytes += run;
 		run = 0;
 	}
+	slab->purged = slab->free;
+	if (bytes > 0) /* its huge page is broken up */
+		hak_store(&hak_registry_slot(slab->number / HAK_SS_SLABS)->huge, 0, relaxed);
 	return bytes;
 }

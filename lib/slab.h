@@ -18,6 +18,7 @@ struct hak_slab {
 	uint16_t free;   /* free blocks; in a mid block's head: its slabs */
 	uint8_t class;
 	uint8_t fresh; /* enum hak_fresh */
+	uint16_t purged; /* free blocks when its free pages were last given back; 0: never */
 	uint64_t bits[HAK_BLOCKS_MAX / 64];
 } HAK_ALIGNED(HAK_LINE);
 
@@ -56,7 +57,7 @@ HAK_FN unsigned hak_slab_carve(struct hak_slab *slab, void **place, unsigned n);
 HAK_FN void *hak_slab_carve_one(struct hak_slab *slab, bool *zero);
 
 /* Gives whole pages inside the span that hold no block in use back to the kernel; bytes. */
-HAK_FN size_t hak_slab_purge(const struct hak_slab *slab);
+HAK_FN size_t hak_slab_purge(struct hak_slab *slab);
 
 enum hak_put { HAK_PUT_OK, HAK_PUT_TWICE, HAK_PUT_INTERIOR };
 
