@@ -165,6 +165,13 @@ size_t hakmem_stats_print(enum hakmem_format format, char *buffer, size_t size);
  * large blocks that are kept.  Returns about how many bytes that were. */
 size_t hakmem_trim(void);
 
+/* Called when more than HAKMEM_LIMIT (or HAKMEM_LIMIT_HARD) would be held, after free memory was given back: by the
+ * thread that asks for memory, from within malloc, at most ten times a second.  It may free and allocate; it must not
+ * wait for another thread that may be in malloc.  held and limit are bytes.  NULL: no function, as at start.  To be
+ * set before other threads run. */
+typedef void hakmem_limit_function(void *argument, size_t held, size_t limit);
+void hakmem_limit_callback(hakmem_limit_function *function, void *argument);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,8 +4,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "background.h"
 #include "batch.h"
 #include "large.h"
+#include "limit.h"
 #include "lock.h"
 #include "mid.h"
 #include "os.h"
@@ -259,12 +261,31 @@ static void *alloc_once(struct hak_heap *heap, size_t size, size_t align, unsign
 	return hak_large_alloc(size, align, zero);
 }
 
+/* HAKMEM_LIMIT and HAKMEM_LIMIT_HARD: may `size` more bytes be taken?  Outside of any heap, since it calls the program. */
+static HAK_COLD bool alloc_within_limit(size_t size)
+{
+	enum hak_limit beyond = hak_limit_check(size);
+
+	if (beyond == HAK_LIMIT_NONE || hak_thread.limiting)
+		return true;
+	if (hak_limit_is_due()) {
+		hak_thread.limiting = true;
+		hak_alloc_trim();
+		hak_limit_tell();
+		hak_thread.limiting = false;
+		beyond = hak_limit_check(size);
+	}
+	return beyond != HAK_LIMIT_HARD;
+}
+
 static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 {
 	struct hak_heap *heap;
 	void *p;
 
 	if (align > PTRDIFF_MAX || size > PTRDIFF_MAX - align || !hak_alloc_start())
+		return alloc_fail();
+	if (hak_unlikely(hak_limit_is_set()) && !alloc_within_limit(size))
 		return alloc_fail();
 	heap = hak_alloc_heap();
 	p = alloc_once(heap, size, align, class, zero);
@@ -274,6 +295,7 @@ static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 	}
 	if (hak_likely(heap != NULL))
 		hak_alloc_leave(heap);
+	hak_background_poke();
 	return p ? p : alloc_fail();
 }
 
@@ -366,6 +388,7 @@ static HAK_NOINLINE void alloc_free_entered(void *p, uint32_t tag)
 	else
 		hak_refill_send(heap, p, tag);
 	hak_alloc_leave(heap);
+	hak_background_poke();
 }
 
 HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "limit.h"
 #include "report.h"
 #include "tunables.h"
 
@@ -125,3 +126,8 @@ HAK_API size_t hakmem_stats_print(enum hakmem_format format, char *buffer, size_
 /* ---- memory ---- */
 
 HAK_API size_t hakmem_trim(void) { return hak_alloc_trim(); }
+
+HAK_API void hakmem_limit_callback(hakmem_limit_function *function, void *argument)
+{
+	hak_limit_set_function(function, argument);
+}

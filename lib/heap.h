@@ -69,6 +69,7 @@ _Static_assert(sizeof(struct hak_cache) == HAK_CACHE_SIZE, "a class's offset lea
 struct hak_thread {
 	struct hak_heap *heap;
 	bool gone; /* its end has been announced: it keeps no heap any more */
+	bool limiting; /* it is giving memory back for HAKMEM_LIMIT's sake */
 };
 
 HAK_VAR HAK_TLS struct hak_thread hak_thread;

@@ -1,6 +1,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -176,6 +177,17 @@ HAK_FN bool hak_os_protect_write(void *at, size_t size)
 
 	errno = saved;
 	return ok;
+}
+
+HAK_FN size_t hak_os_read_file(const char *path, char *buffer, size_t size)
+{
+	int saved = errno, fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	long n = fd >= 0 ? syscall(SYS_read, fd, buffer, size) : 0; /* not read(): that is a cancellation point */
+
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+	errno = saved;
+	return n > 0 ? (size_t)n : 0;
 }
 
 HAK_FN void hak_os_wait(void *word, uint32_t value)

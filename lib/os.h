@@ -31,6 +31,9 @@ HAK_FN bool hak_os_move(void *at, size_t size, void *to); /* what is there is re
 HAK_FN bool hak_os_protect_read(void *at, size_t size);
 HAK_FN bool hak_os_protect_write(void *at, size_t size);
 
+/* The first bytes of a file; 0 if it cannot be read.  Only when a setting asks for it. */
+HAK_FN size_t hak_os_read_file(const char *path, char *buffer, size_t size);
+
 HAK_FN void hak_os_wait(void *word, uint32_t value); /* futex, private */
 HAK_FN void hak_os_wake_one(void *word);
 

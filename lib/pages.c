@@ -51,14 +51,26 @@ static bool pages_populate(char *at, size_t bytes)
 	return false;
 }
 
+static void pages_touch(char *at, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += hak_registry.page)
+		*(volatile char *)(at + i) = 0;
+}
+
+HAK_FN void hak_pages_ready(char *at, size_t bytes)
+{
+	if (!pages_populate(at, bytes))
+		pages_touch(at, bytes);
+}
+
 HAK_FN void hak_pages_present(char *at, size_t bytes)
 {
 	unsigned how = hak_setting(ss_prefault);
 
-	if (how == PREFAULT_OFF || how == PREFAULT_AUTO || (how == PREFAULT_POPULATE && pages_populate(at, bytes)))
-		return;
-	for (size_t i = 0; i < bytes; i += hak_registry.page)
-		*(volatile char *)(at + i) = 0;
+	if (how == PREFAULT_POPULATE)
+		hak_pages_ready(at, bytes);
+	if (how == PREFAULT_TOUCH)
+		pages_touch(at, bytes);
 }
 
 HAK_FN void hak_pages_growing(size_t slot, uint32_t slabs)

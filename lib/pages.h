@@ -12,6 +12,7 @@
 /* A SuperSlab that is wholly mapped.  dense: the heap fills what it takes. */
 HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense);
 HAK_FN void hak_pages_present(char *at, size_t bytes); /* new memory of a SuperSlab: HAKMEM_SS_PREFAULT 1 and 2 */
+HAK_FN void hak_pages_ready(char *at, size_t bytes); /* makes them present in any case */
 /* Clean slabs that a class which is growing is about to fill; perhaps makes them present. */
 HAK_FN void hak_pages_growing(size_t slot, uint32_t slabs);
 /* A large block, from a slot's start on.  filled: the program is likely to write all of it.  All of the block is advised

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "background.h"
 #include "bigcache.h"
+#include "limit.h"
 #include "lock.h"
 #include "os.h"
 #include "policy.h"
@@ -52,6 +54,7 @@ static void start_fork_child(void)
 {
 	hak_heap_after_fork(hak_thread.heap);
 	hak_pool_after_fork();
+	hak_background_after_fork();
 	start_fork_parent();
 }
 
@@ -63,11 +66,13 @@ HAK_FN void hak_start(void)
 		return;
 	done = true;
 	hak_tunables_read(environ, hak_os_is_secure());
+	hak_limit_start();
 	hak_tunables_seal();
 	hak_alloc_has_key = pthread_key_create(&hak_alloc_key, start_thread_exit) == 0;
 	pthread_atfork(start_fork_prepare, start_fork_parent, start_fork_child);
 	if (hak_setting(ss_prewarm) && hak_alloc_start())
 		hak_superslab_prewarm(hak_setting(ss_prewarm));
+	hak_background_start();
 }
 
 static __attribute__((constructor)) void start_constructor(void) { hak_start(); }

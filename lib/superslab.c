@@ -56,7 +56,7 @@ static bool superslab_extend(bool dense)
 	return true;
 }
 
-static void superslab_open(size_t s, size_t bytes, bool dense)
+static void superslab_open(size_t s, size_t bytes, bool dense, bool ready)
 {
 	struct hak_slot *slot = hak_registry_slot(s);
 
@@ -65,13 +65,16 @@ static void superslab_open(size_t s, size_t bytes, bool dense)
 	hak_store(&slot->state, HAK_SLOT_SLABS, relaxed);
 	if (bytes == HAK_SS_SIZE)
 		hak_pages_superslab(s, hak_superslab_count(), dense);
-	hak_pages_present(hak_registry_address(s * HAK_SS_SLABS), bytes);
+	if (ready)
+		hak_pages_ready(hak_registry_address(s * HAK_SS_SLABS), bytes);
+	else
+		hak_pages_present(hak_registry_address(s * HAK_SS_SLABS), bytes);
 	hak_fetch_add(&superslab_mapped, 1, relaxed);
 	hak_count_process(superslab_maps, 1);
 	hak_pool_add(s, superslab_mask(0, bytes));
 }
 
-static bool superslab_map_bytes(size_t bytes, bool dense)
+static bool superslab_map_bytes(size_t bytes, bool dense, bool ready)
 {
 	size_t s = hak_registry_map(1, bytes);
 
@@ -82,7 +85,7 @@ static bool superslab_map_bytes(size_t bytes, bool dense)
 		hak_registry_unclaim(s, 1);
 		return false;
 	}
-	superslab_open(s, bytes, dense);
+	superslab_open(s, bytes, dense, ready);
 	if (bytes < HAK_SS_SIZE)
 		hak_store(&superslab_partial, s + 1, release); /* partner: superslab_extend */
 	return true;
@@ -92,7 +95,7 @@ static bool superslab_map_bytes(size_t bytes, bool dense)
 static bool superslab_map(bool dense)
 {
 	bool first = !hak_registry.follow && !hak_pages_is_always() && !hak_swap(&superslab_begun, true, relaxed);
-	bool ok = superslab_map_bytes(first ? SUPERSLAB_FIRST : HAK_SS_SIZE, dense);
+	bool ok = superslab_map_bytes(first ? SUPERSLAB_FIRST : HAK_SS_SIZE, dense, false);
 
 	if (first && !ok)
 		hak_store(&superslab_begun, false, relaxed);
@@ -143,6 +146,12 @@ HAK_FN size_t hak_superslab_keep(void)
 	size_t used = hak_pool_counts().used / HAK_SS_SLABS, keep = (size_t)hak_setting(ss_lru_size);
 
 	return keep > 0 && used > keep ? used : keep;
+}
+
+HAK_FN void hak_superslab_ahead(void)
+{
+	if (superslab_free() == 0)
+		superslab_map_bytes(HAK_SS_SIZE, true, true);
 }
 
 HAK_FN bool hak_superslab_is_surplus(void) { return superslab_free() > hak_superslab_keep(); }

@@ -12,6 +12,7 @@
 /* More free slabs in the pool; false if the kernel refuses.  dense: see pages.h. */
 HAK_FN bool hak_superslab_grow(bool dense);
 HAK_FN void hak_superslab_prewarm(unsigned n);
+HAK_FN void hak_superslab_ahead(void); /* if less than one is free: one more, its pages present */
 HAK_FN void hak_superslab_shrink(size_t keep); /* unmaps wholly free SuperSlabs until about `keep` are left */
 HAK_FN size_t hak_superslab_keep(void);     /* free ones that stay mapped: HAKMEM_SS_LRU_SIZE, or as many as are used */
 HAK_FN bool hak_superslab_is_surplus(void); /* more free ones than that, perhaps */
