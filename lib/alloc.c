@@ -248,14 +248,11 @@ static void *alloc_mid(size_t size, size_t align, bool *zero)
 	return p;
 }
 
-/* One try at any size.  class: of a cached size, else HAK_CLASS_COUNT.  *zero: whether zeroed memory is wanted; comes back
- * as whether it is zero. */
+/* One try at any size.  class: of a cached size, else HAK_CLASS_COUNT. */
 static void *alloc_once(struct hak_heap *heap, size_t size, size_t align, unsigned class, bool *zero)
 {
-	if (class < HAK_CLASS_COUNT) {
-		*zero = false;
+	if (class < HAK_CLASS_COUNT)
 		return heap ? hak_refill(heap, class) : NULL;
-	}
 	if (size <= HAK_MID_MAX && align <= HAK_SS_SIZE)
 		return alloc_mid(size, align, zero);
 	return hak_large_alloc(size, align, zero);
@@ -288,6 +285,7 @@ static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 	if (hak_unlikely(hak_limit_is_set()) && !alloc_within_limit(size))
 		return alloc_fail();
 	heap = hak_alloc_heap();
+	*zero = false;
 	p = alloc_once(heap, size, align, class, zero);
 	if (hak_unlikely(!p)) {
 		alloc_reclaim(heap);
@@ -306,7 +304,7 @@ static unsigned alloc_class_of(size_t size)
 
 HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 {
-	bool zero = false;
+	bool zero;
 
 	if (hak_unlikely(!hak_setting(tiny_use_superslab)) && size <= HAK_TINY_MAX) {
 		void *p = alloc_libc_malloc(size); /* NULL in a static link: it has no other malloc */
@@ -321,7 +319,7 @@ HAK_FN HAK_NOINLINE void *hak_alloc_medium(size_t size) { return hak_hot_medium(
 HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 {
 	unsigned class = hak_class_of_aligned(size, align);
-	bool zero = false;
+	bool zero;
 	void *p;
 
 	if (class == HAK_CLASS_COUNT)
@@ -349,7 +347,7 @@ static void *alloc_zeroed_class(size_t size, bool *zero)
 
 HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
 {
-	bool zero = true;
+	bool zero = false;
 	void *p;
 
 	if (hak_unlikely(hak_mul_overflow(count, size, &size)))

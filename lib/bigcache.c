@@ -46,7 +46,7 @@ HAK_FN struct hak_extent hak_bigcache_take(size_t slots)
 	return found;
 }
 
-HAK_FN struct hak_extent hak_bigcache_take_largest(void)
+HAK_FN struct hak_extent hak_bigcache_take_some(size_t most)
 {
 	struct hak_extent found = { 0, 0, 0 };
 	size_t best = 0;
@@ -58,7 +58,7 @@ HAK_FN struct hak_extent hak_bigcache_take_largest(void)
 		if (bigcache[i].slots > bigcache[best].slots)
 			best = i;
 	if (bigcache_count > 0)
-		found = bigcache_cut_locked(best, bigcache[best].slots);
+		found = bigcache_cut_locked(best, most);
 	hak_lock_release(&bigcache_lock);
 	return found;
 }

@@ -17,8 +17,8 @@ struct hak_extent {
 
 /* Best fit: the first `slots` of the smallest extent that has as many. */
 HAK_FN struct hak_extent hak_bigcache_take(size_t slots);
-/* The largest, which is smaller than what is wanted: to be made longer. */
-HAK_FN struct hak_extent hak_bigcache_take_largest(void);
+/* Up to `most` slots of the largest: a part of what is wanted. */
+HAK_FN struct hak_extent hak_bigcache_take_some(size_t most);
 /* Just these: growth in place. */
 HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots);
 /* The oldest, if it was freed at least `age` before `now`. */

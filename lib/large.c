@@ -4,10 +4,11 @@
 #include "os.h"
 #include "pages.h"
 #include "policy.h"
-#include "pool.h"
 #include "registry.h"
 #include "stats.h"
 #include "tunables.h"
+
+#define LARGE_PIECES 4u /* extents that one block is made of at a time */
 
 static _Atomic size_t large_used_bytes, large_used_blocks;
 
@@ -53,12 +54,9 @@ static void large_unmap(size_t slot, size_t bytes)
 		hak_os_purge(large_address(slot), bytes);
 }
 
-/* Huge pages or none for a block that has new memory. */
-static void large_advise(size_t slot, size_t mapped, bool filled)
+static void large_advise(size_t slot, size_t mapped)
 {
-	size_t used = hak_large_used() + (size_t)hak_pool_counts().used * HAK_SLAB_SIZE;
-
-	hak_pages_large(large_address(slot), hak_align_up(mapped, hak_registry.page), used, filled);
+	hak_pages_large(large_address(slot), hak_align_up(mapped, hak_registry.page));
 }
 
 /* ---- what is kept ---- */
@@ -67,8 +65,8 @@ static void large_advise(size_t slot, size_t mapped, bool filled)
  * but for one block that it kept asking for. */
 static size_t large_cache_limit(void)
 {
-	size_t proven = large_slots(hak_policy_proven()) << HAK_SS_SHIFT;
-	size_t limit = hak_large_used() + proven, most = (size_t)hak_setting(big_cache);
+	size_t proven = large_slots(hak_policy_proven()) << HAK_SS_SHIFT, most = (size_t)hak_setting(big_cache);
+	size_t limit = hak_large_used() + (proven < most / 4 ? proven : most / 4);
 
 	return limit < most ? limit : most;
 }
@@ -124,8 +122,30 @@ static size_t large_map_aligned(size_t bytes, size_t align)
 	return at;
 }
 
-/* The slots behind a block or an extent become part of it: out of the cache, or mapped.  mapped: bytes that are, from
- * `slot` on.  Returns the bytes that are mapped then, at least `bytes`; 0 if it cannot be done. */
+/* Whole slots that were just mapped get memory that is kept elsewhere: its pages move here, which costs less than faults
+ * and clearing.  Few pieces, as each becomes a mapping of its own.  Returns whether there was any. */
+static bool large_bring(size_t slot, size_t slots)
+{
+	size_t left = slots;
+
+	for (unsigned piece = 0; piece < LARGE_PIECES && left > 0; piece++) {
+		struct hak_extent e = hak_bigcache_take_some(left);
+
+		if (e.slots == 0)
+			break;
+		if (!hak_os_move(large_address(e.slot), e.slots << HAK_SS_SHIFT, large_address(slot))) {
+			large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
+			break;
+		}
+		hak_registry_unclaim(e.slot, e.slots);
+		slot += e.slots;
+		left -= e.slots;
+	}
+	return left < slots;
+}
+
+/* The slots behind a block become part of it: out of the cache, or mapped.  Returns the bytes that are mapped from `slot`
+ * on then, at least `bytes`; 0 if it cannot be done. */
 static size_t large_extend(size_t slot, size_t mapped, size_t bytes)
 {
 	size_t have = large_slots(mapped), more = large_slots(bytes) - have, whole = have << HAK_SS_SHIFT;
@@ -141,52 +161,45 @@ static size_t large_extend(size_t slot, size_t mapped, size_t bytes)
 			hak_registry_unclaim(slot + have, more);
 		return 0;
 	}
-	return cached ? whole + (more << HAK_SS_SHIFT) : bytes;
+	if (cached)
+		return whole + (more << HAK_SS_SHIFT);
+	if (bytes >> HAK_SS_SHIFT > have)
+		large_bring(slot + have, (bytes >> HAK_SS_SHIFT) - have);
+	return bytes;
 }
 
-/* From the cache: an extent that is large enough, or the largest, made longer.  Returns its slot. */
-static size_t large_from_cache(size_t bytes, size_t *mapped)
+/* New slots, with memory that is kept elsewhere if there is some. */
+static size_t large_map(size_t bytes, size_t align, bool *zero)
 {
-	struct hak_extent e = hak_bigcache_take(large_slots(bytes));
+	size_t slot = align <= HAK_SS_SIZE ? hak_registry_map(large_slots(bytes), bytes) : large_map_aligned(bytes, align);
 
-	*mapped = e.slots << HAK_SS_SHIFT;
-	if (e.slots > 0)
-		return e.slot;
-	e = hak_bigcache_take_largest();
-	if (e.slots == 0)
-		return HAK_NO_SLOT;
-	*mapped = large_extend(e.slot, e.slots << HAK_SS_SHIFT, bytes);
-	if (*mapped > 0)
-		large_advise(e.slot, *mapped, true);
-	else if (!hak_bigcache_put(e))
-		large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
-	return *mapped ? e.slot : HAK_NO_SLOT;
+	*zero = slot == HAK_NO_SLOT || !large_bring(slot, bytes >> HAK_SS_SHIFT);
+	return slot;
 }
 
 HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 {
-	size_t bytes = hak_align_up(size, hak_registry.page), mapped = bytes, slot = HAK_NO_SLOT;
-	bool filled = !*zero;
+	size_t bytes = hak_align_up(size, hak_registry.page), mapped = bytes, slot;
+	struct hak_extent kept = { 0, 0, 0 };
 
 	if (bytes < size)
 		return NULL;
 	hak_policy_wanted(bytes, hak_os_now());
 	if (align <= HAK_SS_SIZE)
-		slot = large_from_cache(bytes, &mapped);
-	*zero = slot == HAK_NO_SLOT;
-	if (slot == HAK_NO_SLOT) {
-		mapped = bytes;
-		slot = align <= HAK_SS_SIZE ? hak_registry_map(large_slots(bytes), bytes) : large_map_aligned(bytes, align);
-	}
-	if (slot == HAK_NO_SLOT)
-		return NULL;
-	large_count(1, bytes);
-	if (*zero) {
-		hak_count_process(large_mapped, 1);
-		large_advise(slot, mapped, filled);
+		kept = hak_bigcache_take(large_slots(bytes));
+	slot = kept.slot;
+	if (kept.slots > 0) {
+		mapped = kept.slots << HAK_SS_SHIFT;
+		*zero = false;
 	} else {
-		hak_count_process(large_reused, 1);
+		slot = large_map(bytes, align, zero);
+		if (slot == HAK_NO_SLOT)
+			return NULL;
+		large_advise(slot, bytes);
 	}
+	hak_count_process(large_reused, !*zero);
+	hak_count_process(large_mapped, *zero);
+	large_count(1, bytes);
 	return large_open(slot, bytes, mapped);
 }
 
@@ -229,14 +242,14 @@ static void *large_move(size_t slot, size_t mapped, size_t bytes)
 
 	if (to == HAK_NO_SLOT)
 		return NULL;
-	large_advise(slot, mapped, true); /* all of it alike */
+	large_advise(slot, mapped); /* all of it alike */
 	if (!hak_os_move(large_address(slot), mapped, large_address(to))) {
 		large_unmap(to, bytes);
 		return NULL;
 	}
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, 0);
 	hak_registry_unclaim(slot, large_slots(mapped));
-	large_advise(to, bytes, true);
+	large_advise(to, bytes);
 	hak_count_process(large_moved, 1);
 	return large_open(to, bytes, bytes);
 }
@@ -248,7 +261,7 @@ static void *large_grow(size_t slot, size_t mapped, size_t bytes)
 	if (now == 0)
 		return large_move(slot, mapped, bytes);
 	if (now > mapped)
-		large_advise(slot, now, true);
+		large_advise(slot, now);
 	return large_open(slot, bytes, now);
 }
 

@@ -10,7 +10,6 @@
 
 #include "cc.h"
 
-/* *zero: whether the program wants zeroed memory; comes back as whether it is zero. */
 HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero);
 HAK_FN void hak_large_free(void *p);
 HAK_FN size_t hak_large_size(const void *p);

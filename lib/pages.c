@@ -7,9 +7,8 @@
 enum pages_thp { THP_NEVER, THP_AUTO, THP_ALWAYS };
 enum pages_prefault { PREFAULT_OFF, PREFAULT_POPULATE, PREFAULT_TOUCH, PREFAULT_AUTO };
 
-#define PAGES_HEAP_LEAST 4u                     /* SuperSlabs without huge pages, before the first with */
-#define PAGES_BLOCK_LEAST ((size_t)8 << 20)     /* a large block that gets them by itself */
-#define PAGES_PROCESS_LEAST ((size_t)32 << 20)  /* or the process uses that much */
+#define PAGES_HEAP_LEAST 4u                 /* SuperSlabs without huge pages, before the first with */
+#define PAGES_BLOCK_LEAST ((size_t)8 << 20) /* a large block that is left to the system's own setting */
 
 static _Atomic bool pages_no_thp, pages_no_populate; /* the kernel does not know it */
 
@@ -30,13 +29,12 @@ HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense)
 	pages_advise(hak_registry_address(slot * HAK_SS_SLABS), HAK_SS_SIZE, huge);
 }
 
-HAK_FN void hak_pages_large(char *at, size_t bytes, size_t used, bool filled)
+HAK_FN void hak_pages_large(char *at, size_t bytes)
 {
 	unsigned thp = hak_setting(thp);
-	bool huge = thp == THP_ALWAYS ||
-	            (thp == THP_AUTO && filled && (bytes >= PAGES_BLOCK_LEAST || used >= PAGES_PROCESS_LEAST));
 
-	pages_advise(at, bytes, huge);
+	if (thp != THP_AUTO || bytes < PAGES_BLOCK_LEAST)
+		pages_advise(at, bytes, thp == THP_ALWAYS);
 }
 
 static bool pages_populate(char *at, size_t bytes)

@@ -15,9 +15,9 @@ HAK_FN void hak_pages_present(char *at, size_t bytes); /* new memory of a SuperS
 HAK_FN void hak_pages_ready(char *at, size_t bytes); /* makes them present in any case */
 /* Clean slabs that a class which is growing is about to fill; perhaps makes them present. */
 HAK_FN void hak_pages_growing(size_t slot, uint32_t slabs);
-/* A large block, from a slot's start on.  filled: the program is likely to write all of it.  All of the block is advised
- * alike, that it is one mapping and can be moved; its last part gets no huge page, as its slot is mapped in part. */
-HAK_FN void hak_pages_large(char *at, size_t bytes, size_t used, bool filled);
+/* A large block that has new memory, from a slot's start on.  All of it is advised alike, that it is one mapping and can be
+ * moved; its last part gets no huge page, as its slot is mapped in part. */
+HAK_FN void hak_pages_large(char *at, size_t bytes);
 HAK_FN bool hak_pages_is_always(void); /* HAKMEM_THP=always */
 
 #endif
