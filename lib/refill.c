@@ -135,12 +135,12 @@ static struct refill_fill refill_fill(const struct hak_heap *heap)
 	return fill;
 }
 
-/* Does the heap fill what it takes? */
+/* Does the heap fill what it takes?  A small one is not worth a huge page. */
 static bool refill_is_dense(const struct hak_heap *heap)
 {
 	struct refill_fill fill = refill_fill(heap);
 
-	return fill.used >= fill.held / 2;
+	return fill.held >= HAK_SS_SIZE && fill.used >= fill.held / 8 * 5;
 }
 
 /* A class that takes slabs though it holds some, which are full: it grows. */
