@@ -138,7 +138,7 @@ static void registry_lower_hint(size_t slot)
 		;
 }
 
-HAK_FN bool hak_registry_claim_at(size_t slot, size_t n)
+static bool registry_claim(size_t slot, size_t n)
 {
 	size_t high;
 
@@ -198,6 +198,11 @@ static bool registry_is_absurd(size_t n, size_t bytes)
 	return !p || !hak_os_unmap(p, hak_align_up(bytes, hak_registry.page));
 }
 
+HAK_FN bool hak_registry_claim_at(size_t slot, size_t n)
+{
+	return !registry_is_absurd(n, n << HAK_SS_SHIFT) && registry_claim(slot, n);
+}
+
 static size_t registry_map_window(size_t n, size_t bytes)
 {
 	size_t from = hak_load(&hak_registry.hint, relaxed), first = from;
@@ -210,7 +215,7 @@ static size_t registry_map_window(size_t n, size_t bytes)
 
 		if (slot == HAK_NO_SLOT)
 			return HAK_NO_SLOT;
-		if (!hak_registry_claim_at(slot, n)) {
+		if (!registry_claim(slot, n)) {
 			if (!registry_cover(slot + n))
 				return HAK_NO_SLOT;
 			from = slot + 1;
@@ -250,7 +255,7 @@ static size_t registry_map_follow(size_t n, size_t bytes)
 	if (raw + size > end)
 		hak_os_unmap(end, (size_t)(raw + size - end));
 	slot = hak_registry_number(start) / HAK_SS_SLABS;
-	if ((uintptr_t)start >= hak_registry.base && hak_registry_claim_at(slot, n))
+	if ((uintptr_t)start >= hak_registry.base && registry_claim(slot, n))
 		return slot;
 	hak_os_unmap(start, (size_t)(end - start));
 	return HAK_NO_SLOT;
