@@ -57,7 +57,7 @@ static void elo_expire(struct hak_elo *elo, uint32_t now)
 {
 	unsigned n = 0;
 
-	while (n < elo->ghost_count && now - elo->ghosts[n].stamp >= ELO_KEEP_MS)
+	while (n < elo->ghost_count && hak_elapsed(now, elo->ghosts[n].stamp) >= ELO_KEEP_MS)
 		n++;
 	if (n > 0)
 		elo_forget(elo, n);
@@ -80,7 +80,7 @@ HAK_FN void hak_elo_wanted(struct hak_elo *elo, size_t bytes, uint32_t now)
 		struct hak_elo_ghost *ghost = &elo->ghosts[elo->ghost_count - 1];
 		size_t part = ghost->bytes < bytes - found ? ghost->bytes : bytes - found;
 
-		elo_outcome(elo, ghost, part, now - ghost->stamp, true);
+		elo_outcome(elo, ghost, part, hak_elapsed(now, ghost->stamp), true);
 		elo->outcomes++;
 		ghost->bytes -= part;
 		elo->ghost_count -= ghost->bytes == 0;

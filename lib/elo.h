@@ -22,7 +22,7 @@
 struct hak_elo_ghost {
 	size_t bytes; /* not wanted again yet */
 	uint32_t stamp;
-	uint32_t level; /* by its size when it was freed: thresholds above `level` keep it */
+	uint32_t level; /* by its size when it was freed: thresholds from number `level` on keep it */
 };
 
 struct hak_elo {
