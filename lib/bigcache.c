@@ -1,6 +1,7 @@
 #include "bigcache.h"
 
 #include "atomic.h"
+#include "bits.h"
 #include "lock.h"
 
 static struct hak_lock bigcache_lock = HAK_LOCK_INIT(HAK_RANK_LARGE);
@@ -12,7 +13,7 @@ HAK_FN void hak_bigcache_lock(void) { hak_lock_take(&bigcache_lock); }
 HAK_FN void hak_bigcache_unlock(void) { hak_lock_release(&bigcache_lock); }
 HAK_FN size_t hak_bigcache_slots(void) { return hak_load(&bigcache_slots, relaxed); }
 
-/* Takes the first `slots` of entry i; what is left keeps the place. */
+/* Takes the first `slots` of entry i, or all if it has less; what is left keeps the place. */
 static struct hak_extent bigcache_cut_locked(size_t i, size_t slots)
 {
 	struct hak_extent found = bigcache[i];
@@ -28,25 +29,15 @@ static struct hak_extent bigcache_cut_locked(size_t i, size_t slots)
 	return found;
 }
 
-HAK_FN struct hak_extent hak_bigcache_take(size_t slots)
+/* Is a block of that many slots better made of a than of b?  Of what it fits in, the smallest; else the largest. */
+static bool bigcache_is_better(size_t slots, size_t a, size_t b)
 {
-	struct hak_extent found = { 0, 0, 0 };
-	size_t best = HAK_BIGCACHE_PLACES;
-
-	if (hak_bigcache_slots() < slots)
-		return found;
-	hak_lock_take(&bigcache_lock);
-	for (size_t i = 0; i < bigcache_count; i++)
-		if (bigcache[i].slots >= slots &&
-		    (best == HAK_BIGCACHE_PLACES || bigcache[i].slots < bigcache[best].slots))
-			best = i;
-	if (best < HAK_BIGCACHE_PLACES)
-		found = bigcache_cut_locked(best, slots);
-	hak_lock_release(&bigcache_lock);
-	return found;
+	if (a >= slots)
+		return b < slots || a < b;
+	return b < slots && a > b;
 }
 
-HAK_FN struct hak_extent hak_bigcache_take_some(size_t most)
+HAK_FN struct hak_extent hak_bigcache_take(size_t slots)
 {
 	struct hak_extent found = { 0, 0, 0 };
 	size_t best = 0;
@@ -55,10 +46,10 @@ HAK_FN struct hak_extent hak_bigcache_take_some(size_t most)
 		return found;
 	hak_lock_take(&bigcache_lock);
 	for (size_t i = 1; i < bigcache_count; i++)
-		if (bigcache[i].slots > bigcache[best].slots)
+		if (bigcache_is_better(slots, bigcache[i].slots, bigcache[best].slots))
 			best = i;
 	if (bigcache_count > 0)
-		found = bigcache_cut_locked(best, most);
+		found = bigcache_cut_locked(best, slots);
 	hak_lock_release(&bigcache_lock);
 	return found;
 }
@@ -86,9 +77,9 @@ HAK_FN struct hak_extent hak_bigcache_take_oldest(uint32_t now, uint32_t age)
 
 	hak_lock_take(&bigcache_lock);
 	for (size_t i = 1; i < bigcache_count; i++)
-		if (now - bigcache[i].stamp > now - bigcache[oldest].stamp)
+		if (hak_elapsed(now, bigcache[i].stamp) > hak_elapsed(now, bigcache[oldest].stamp))
 			oldest = i;
-	if (bigcache_count > 0 && now - bigcache[oldest].stamp >= age)
+	if (bigcache_count > 0 && hak_elapsed(now, bigcache[oldest].stamp) >= age)
 		found = bigcache_cut_locked(oldest, bigcache[oldest].slots);
 	hak_lock_release(&bigcache_lock);
 	return found;

@@ -15,10 +15,8 @@ struct hak_extent {
 	uint32_t stamp;     /* when its youngest part was freed */
 };
 
-/* Best fit: the first `slots` of the smallest extent that has as many. */
+/* Best fit: the first `slots` of the smallest extent that has as many; else the largest. */
 HAK_FN struct hak_extent hak_bigcache_take(size_t slots);
-/* Up to `most` slots of the largest: a part of what is wanted. */
-HAK_FN struct hak_extent hak_bigcache_take_some(size_t most);
 /* Just these: growth in place. */
 HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots);
 /* The oldest, if it was freed at least `age` before `now`. */

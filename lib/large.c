@@ -122,24 +122,29 @@ static size_t large_map_aligned(size_t bytes, size_t align)
 	return at;
 }
 
-/* Whole slots that were just mapped get memory that is kept elsewhere: its pages move here, which costs less than faults
- * and clearing.  Few pieces, as each becomes a mapping of its own.  Returns whether there was any. */
-static bool large_bring(size_t slot, size_t slots)
+static void large_keep_again(struct hak_extent e)
+{
+	if (e.slots > 0 && !hak_bigcache_put(e))
+		large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
+}
+
+/* Whole slots that were just mapped get memory that is kept elsewhere, `e` first: its pages move here, which costs less than
+ * faults and clearing.  Few pieces, as each becomes a mapping of its own.  Returns whether there was any. */
+static bool large_bring(size_t slot, size_t slots, struct hak_extent e)
 {
 	size_t left = slots;
 
-	for (unsigned piece = 0; piece < LARGE_PIECES && left > 0; piece++) {
-		struct hak_extent e = hak_bigcache_take_some(left);
-
-		if (e.slots == 0)
-			break;
-		if (!hak_os_move(large_address(e.slot), e.slots << HAK_SS_SHIFT, large_address(slot))) {
-			large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
+	for (unsigned piece = 0; e.slots > 0 && left > 0; piece++) {
+		if (e.slots > left || !hak_os_move(large_address(e.slot), e.slots << HAK_SS_SHIFT, large_address(slot))) {
+			large_keep_again(e);
 			break;
 		}
 		hak_registry_unclaim(e.slot, e.slots);
 		slot += e.slots;
 		left -= e.slots;
+		e.slots = 0;
+		if (piece + 1 < LARGE_PIECES && left > 0)
+			e = hak_bigcache_take(left);
 	}
 	return left < slots;
 }
@@ -164,16 +169,17 @@ static size_t large_extend(size_t slot, size_t mapped, size_t bytes)
 	if (cached)
 		return whole + (more << HAK_SS_SHIFT);
 	if (bytes >> HAK_SS_SHIFT > have)
-		large_bring(slot + have, (bytes >> HAK_SS_SHIFT) - have);
+		large_bring(slot + have, (bytes >> HAK_SS_SHIFT) - have,
+		            hak_bigcache_take((bytes >> HAK_SS_SHIFT) - have));
 	return bytes;
 }
 
 /* New slots, with memory that is kept elsewhere if there is some. */
-static size_t large_map(size_t bytes, size_t align, bool *zero)
+static size_t large_map(size_t bytes, size_t align, struct hak_extent kept, bool *zero)
 {
 	size_t slot = align <= HAK_SS_SIZE ? hak_registry_map(large_slots(bytes), bytes) : large_map_aligned(bytes, align);
 
-	*zero = slot == HAK_NO_SLOT || !large_bring(slot, bytes >> HAK_SS_SHIFT);
+	*zero = slot == HAK_NO_SLOT || !large_bring(slot, bytes >> HAK_SS_SHIFT, kept);
 	return slot;
 }
 
@@ -188,13 +194,15 @@ HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 	if (align <= HAK_SS_SIZE)
 		kept = hak_bigcache_take(large_slots(bytes));
 	slot = kept.slot;
-	if (kept.slots > 0) {
+	if (kept.slots == large_slots(bytes)) {
 		mapped = kept.slots << HAK_SS_SHIFT;
 		*zero = false;
 	} else {
-		slot = large_map(bytes, align, zero);
-		if (slot == HAK_NO_SLOT)
+		slot = large_map(bytes, align, kept, zero);
+		if (slot == HAK_NO_SLOT) {
+			large_keep_again(kept);
 			return NULL;
+		}
 		large_advise(slot, bytes);
 	}
 	hak_count_process(large_reused, !*zero);
