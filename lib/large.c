@@ -136,6 +136,7 @@ static bool large_bring(size_t slot, size_t slots, struct hak_extent e)
 
 	for (unsigned piece = 0; e.slots > 0 && left > 0; piece++) {
 		if (e.slots > left || !hak_os_move(large_address(e.slot), e.slots << HAK_SS_SHIFT, large_address(slot))) {
+			hak_os_map_at(large_address(slot), e.slots << HAK_SS_SHIFT); /* if the kernel unmapped it before it failed */
 			large_keep_again(e);
 			break;
 		}
@@ -190,7 +191,6 @@ HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 
 	if (bytes < size)
 		return NULL;
-	hak_policy_wanted(bytes, hak_os_now());
 	if (align <= HAK_SS_SIZE)
 		kept = hak_bigcache_take(large_slots(bytes));
 	slot = kept.slot;
@@ -205,6 +205,7 @@ HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 		}
 		large_advise(slot, bytes);
 	}
+	hak_policy_wanted(bytes, hak_os_now());
 	hak_count_process(large_reused, !*zero);
 	hak_count_process(large_mapped, *zero);
 	large_count(1, bytes);
