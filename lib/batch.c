@@ -22,6 +22,14 @@ static bool batch_is_paused(uint32_t now)
 	return refused != 0 && (now | 1) - refused < BATCH_PAUSE_MS;
 }
 
+static void batch_raise_top(size_t s)
+{
+	size_t top = hak_load(&batch_top, relaxed);
+
+	while (top < s + 1 && !hak_cas(&batch_top, &top, s + 1, relaxed))
+		;
+}
+
 /* Purges one run of slabs, which is ours, and gives it to the pool. */
 HAK_FN bool hak_batch_give_purged(size_t slot, uint32_t run)
 {
@@ -34,6 +42,8 @@ HAK_FN bool hak_batch_give_purged(size_t slot, uint32_t run)
 		hak_count_process(purged_bytes, hak_count_bits(run) * HAK_SLAB_SIZE);
 	}
 	hak_pool_give(slot, run, !ok);
+	if (!ok)
+		batch_raise_top(slot);
 	return ok;
 }
 
@@ -89,7 +99,7 @@ HAK_FN void hak_batch_taken(size_t s, uint32_t clean)
 	if (!(hak_load(&slot->purged, relaxed) & clean))
 		return;
 	back = hak_fetch_and(&slot->purged, ~clean, relaxed) & clean;
-	if (!back || hak_os_now() - hak_load(&slot->purge_stamp, relaxed) >= BATCH_REGRET_MS)
+	if (!back || hak_elapsed(hak_os_now(), hak_load(&slot->purge_stamp, relaxed)) >= BATCH_REGRET_MS)
 		return;
 	hak_count_process(regretted_bytes, hak_count_bits(back) * HAK_SLAB_SIZE);
 	if (hak_setting(ace_enabled) && regret <= hak_batch_regret()) /* more would count no more */
@@ -106,6 +116,8 @@ static void batch_forget_regret(void)
 
 static size_t batch_dirty(void) { return (size_t)hak_pool_counts().dirty * HAK_SLAB_SIZE; }
 
+static bool batch_is_dirty(size_t s) { return hak_load(&hak_registry_slot(s)->word, relaxed) >> 32 != 0; }
+
 /* A SuperSlab in huge pages that is partly used: purging would break them up. */
 static bool batch_is_whole(size_t s)
 {
@@ -117,14 +129,23 @@ static bool batch_is_whole(size_t s)
 /* Until no more than target is dirty: first what breaks no huge page up. */
 static void batch_purge_volume(size_t target)
 {
-	size_t top = hak_load(&batch_top, relaxed), s;
+	size_t top = hak_load(&batch_top, relaxed), s = top, spared = 0; /* nothing dirty at or above, if not 0 */
 
-	for (s = top; s > 0 && batch_dirty() > target;)
-		if (!batch_is_whole(--s))
+	while (s > 0 && batch_dirty() > target) {
+		if (!batch_is_dirty(--s))
+			continue;
+		if (!batch_is_whole(s))
 			batch_purge_slot(s);
-	for (s = top; s > 0 && batch_dirty() > target;)
-		batch_purge_slot(--s);
-	hak_cas(&batch_top, &top, s + 1, relaxed); /* unless somebody raised it meanwhile */
+		else if (spared == 0)
+			spared = s + 1;
+	}
+	if (spared > 0)
+		s = spared;
+	while (s > 0 && batch_dirty() > target)
+		if (batch_is_dirty(--s))
+			batch_purge_slot(s);
+	if (s < top)
+		hak_cas(&batch_top, &top, s + 1, relaxed); /* unless somebody raised it meanwhile */
 }
 
 static void batch_purge_age(uint32_t now)
@@ -135,7 +156,7 @@ static void batch_purge_age(uint32_t now)
 		struct hak_slot *slot = hak_registry_slot(s);
 		unsigned dirty = hak_count_bits(hak_load(&slot->word, relaxed) >> 32);
 
-		if (dirty > (batch_is_whole(s) ? BATCH_HUGE_SPARE : 0) && now - hak_load(&slot->stamp, relaxed) >= age)
+		if (dirty > (batch_is_whole(s) ? BATCH_HUGE_SPARE : 0) && hak_elapsed(now, hak_load(&slot->stamp, relaxed)) >= age)
 			batch_purge_slot(s);
 	}
 }
@@ -144,7 +165,7 @@ static void batch_age(uint32_t now)
 {
 	uint32_t last = hak_load(&batch_last, relaxed);
 
-	if (hak_setting(decay_ms) == 0 || now - last < BATCH_TICK_MS || batch_is_paused(now))
+	if (hak_setting(decay_ms) == 0 || hak_elapsed(now, last) < BATCH_TICK_MS || batch_is_paused(now))
 		return;
 	if (!hak_cas(&batch_last, &last, now, relaxed))
 		return;
@@ -154,14 +175,6 @@ static void batch_age(uint32_t now)
 }
 
 HAK_FN void hak_batch_tick(void) { batch_age(hak_os_now()); }
-
-static void batch_raise_top(size_t s)
-{
-	size_t top = hak_load(&batch_top, relaxed);
-
-	while (top < s + 1 && !hak_cas(&batch_top, &top, s + 1, relaxed))
-		;
-}
 
 HAK_FN void hak_batch_give(size_t slot, uint32_t mask, bool dirty)
 {
@@ -185,6 +198,7 @@ HAK_FN size_t hak_batch_purge_all(void)
 	size_t bytes = 0;
 
 	for (size_t s = hak_load(&hak_registry.high, relaxed); s-- > 0;)
-		bytes += batch_purge_slot(s);
+		if (batch_is_dirty(s) || batch_is_whole(s))
+			bytes += batch_purge_slot(s);
 	return bytes;
 }
