@@ -25,26 +25,6 @@ static const char *const explain_texts[] = {
 #undef EXPLAIN_TEXT
 };
 
-struct explain_entry {
-	uint32_t time, kind, class;
-	uint64_t before, after, cost_before, cost_after;
-};
-
-/* The entry of that number; false if it is gone, or being written. */
-static bool explain_read(uint32_t number, struct explain_entry *e)
-{
-	const struct hak_decision *d = &hak_journal[number % HAK_JOURNAL_LENGTH];
-
-	if (hak_load(&d->number, acquire) != number) /* partner: the releases of hak_journal_write */
-		return false;
-	*e = (struct explain_entry){ .time = hak_load(&d->time, relaxed), .kind = hak_load(&d->kind, relaxed),
-		                     .class = hak_load(&d->class, relaxed), .before = hak_load(&d->before, relaxed),
-		                     .after = hak_load(&d->after, relaxed),
-		                     .cost_before = hak_load(&d->cost_before, relaxed),
-		                     .cost_after = hak_load(&d->cost_after, relaxed) };
-	return hak_load(&d->number, acquire) == number && e->kind < HAK_DECISION_COUNT;
-}
-
 static uint32_t explain_first(uint32_t count)
 {
 	return count > HAK_JOURNAL_LENGTH ? count - HAK_JOURNAL_LENGTH + 1 : 1;
@@ -53,11 +33,11 @@ static uint32_t explain_first(uint32_t count)
 HAK_FN void hak_explain_text(struct hak_text *out)
 {
 	uint32_t count = hak_journal_count(), now = hak_os_now();
-	struct explain_entry e;
+	struct hak_decision e;
 
 	hak_text_format(out, "Decisions of ACE and ELO: %u, the last of them\n", count);
 	for (uint32_t n = explain_first(count); n <= count; n++) {
-		if (!explain_read(n, &e))
+		if (!hak_journal_read(n, &e))
 			continue;
 		hak_text_format(out, "%8ums ago  %s %s", now - e.time, explain_subjects[e.kind], explain_names[e.kind]);
 		if (e.class < HAK_CLASS_COUNT)
@@ -74,10 +54,10 @@ HAK_FN void hak_explain_json(struct hak_text *out)
 {
 	uint32_t count = hak_journal_count(), now = hak_os_now();
 	const char *comma = "";
-	struct explain_entry e;
+	struct hak_decision e;
 
 	for (uint32_t n = explain_first(count); n <= count; n++) {
-		if (!explain_read(n, &e))
+		if (!hak_journal_read(n, &e))
 			continue;
 		hak_text_format(out, "%s{\"number\":%u,\"age_ms\":%u,\"by\":\"%s\",\"what\":\"%s\"", comma, n, now - e.time,
 		                explain_subjects[e.kind], explain_names[e.kind]);

@@ -2,7 +2,11 @@
  *
  * A ring in static memory, which is touched when the first decision is made.  Cost and gain are in bytes: what the old
  * and the new way would have cost in the time just seen; 0 and 0 where nothing is compared.
- * Concurrency: any threads; lock-free.  A reader may see an entry that is being written; `number` tells. */
+ *
+ * J1  An entry ends with a seal, a sum over its words.  Where it does not fit, the entry is being written, or two threads
+ *     wrote it at once, one of them late by a whole round: readers leave it out.  So no memory order is needed.
+ * Concurrency: any threads; lock-free.  Source of the seal: R. Hyatt and T. Mann, "A lock-less transposition table
+ * implementation for parallel search chess engines", 2002. */
 #ifndef HAK_JOURNAL_H
 #define HAK_JOURNAL_H
 
@@ -28,18 +32,18 @@ enum hak_decision_kind {
 };
 
 struct hak_decision {
-	_Atomic uint32_t number; /* from 1; 0: never written, or being written */
-	_Atomic uint32_t time;   /* hak_os_now() */
-	_Atomic uint32_t kind;
-	_Atomic uint32_t class;  /* of the cache; HAK_CLASS_COUNT: of none */
-	_Atomic uint64_t before, after;
-	_Atomic uint64_t cost_before, cost_after;
+	uint32_t number; /* from 1; 0: never written */
+	uint32_t time;   /* hak_os_now() */
+	uint32_t kind;   /* enum hak_decision_kind */
+	uint32_t class;  /* of the cache; HAK_CLASS_COUNT: of none */
+	uint64_t before, after;
+	uint64_t cost_before, cost_after;
 };
-
-HAK_VAR struct hak_decision hak_journal[HAK_JOURNAL_LENGTH];
 
 HAK_FN void hak_journal_write(enum hak_decision_kind kind, unsigned class, uint64_t before, uint64_t after,
                               uint64_t cost_before, uint64_t cost_after);
+/* The decision of that number; false if it is gone, or being written. */
+HAK_FN bool hak_journal_read(uint32_t number, struct hak_decision *d);
 HAK_FN uint32_t hak_journal_count(void); /* decisions ever made */
 
 #endif
