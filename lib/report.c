@@ -398,7 +398,7 @@ HAK_FN void hak_report_json(struct hak_text *out)
 	report_json_groups(out);
 	hak_text_string(out, "],\n\"classes\":[");
 	report_json_classes(out);
-	hak_text_string(out, "],\n\"decisions\":[");
+	hak_text_string(out, "],\n\"last_decisions\":[");
 	hak_explain_json(out);
 	hak_text_string(out, "]}\n");
 }
