@@ -46,10 +46,10 @@ point $? "each of the $rows rows names a variable"
 for setting in $settings; do
 	summary=$(grep -A1 -F "\"$setting\"" "$table" | sed -n '2s/^[	 ]*"\(.*\)",$/\1/p')
 	preset=$(sed -n "s/^HAK_TUNABLE([a-z_]*, \"$setting\", [A-Z]*, \([^,]*\),.*/\1/p" "$table" |
-		sed 's/HAK_\([KM]\)IB(\([0-9]*\))/\2\1/')
+		sed 's/HAK_\([KM]\)IB(\([0-9]*\))/\2\1/; s/^HAK_DEFAULT_THP$/auto (1)/')
 	has "$setting" ".Nm $setting" && has "$setting" ".Nd $summary" && [ -n "$summary" ]
 	point $? "$setting has a page with its summary"
-	grep -A1 '^\.It Default' "$pages/$setting.7" | grep -qw -e "$preset"
+	grep -A1 '^\.It Default' "$pages/$setting.7" | grep -qwF -e "$preset"
 	point $? "$setting has its default, $preset"
 	has hakmem-options ".It Ev $setting " && has hakmem-options ".Xr $setting 7"
 	point $? "$setting is in the list"
