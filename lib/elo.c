@@ -86,8 +86,8 @@ HAK_FN void hak_elo_wanted(struct hak_elo *elo, size_t bytes, uint32_t now)
 		elo->ghost_count -= ghost->bytes == 0;
 		found += part;
 	}
-	if (found > elo->proven)
-		elo->proven = found;
+	elo->seen = found > elo->seen ? found : elo->seen;
+	elo->proven = found > elo->proven ? found : elo->proven;
 }
 
 /* Of 1000: the chance of a player who is rated higher by `lead`; a straight line between 1/11 and 10/11. */
@@ -150,6 +150,8 @@ HAK_FN struct hak_elo_verdict hak_elo_play(struct hak_elo *elo)
 	elo->windows++;
 	elo->outcomes = 0;
 	elo->proven -= elo->proven / 4;
+	elo->proven = elo->seen > elo->proven ? elo->seen : elo->proven;
+	elo->seen = 0;
 	for (unsigned i = 0; i < HAK_ELO_PLAYERS; i++)
 		elo->kept[i] = elo->returned[i] = 0;
 	return verdict;

@@ -33,6 +33,7 @@ struct hak_elo {
 	uint64_t returned[HAK_ELO_PLAYERS]; /* and of giving back */
 	uint64_t windows;
 	size_t proven;                      /* the most that was wanted again at once, lately */
+	size_t seen;                        /* the same, in this window: proven does not decay below it */
 	struct hak_elo_ghost ghosts[HAK_ELO_GHOSTS]; /* oldest first */
 	uint32_t ghost_count;
 };
