@@ -109,7 +109,7 @@ static void check_set(void)
 	is(option_of("HAKMEM_FC_CAP").source, HAKMEM_SOURCE_DEFAULT);
 	is(option_of("HAKMEM_FC_CAP").is_live, 0);
 	is(option_of("HAKMEM_SS_PREFAULT").type, HAKMEM_OPTION_ENUM);
-	is_text(option_of("HAKMEM_SS_PREFAULT").unit, "off|populate|touch");
+	is_text(option_of("HAKMEM_SS_PREFAULT").unit, "off|populate|touch|auto");
 	is(hakmem_option_set("ss_prefault", "touch"), 0);
 	is(hakmem_option_get("ss_prefault", value, sizeof(value)), 0);
 	is_text(value, "touch");

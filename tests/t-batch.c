@@ -47,6 +47,98 @@ static void check_volume(void)
 	ok(hak_registry_address(5)[100] == 1, "the lowest addresses are kept longest");
 }
 
+/* However often, it looks at no slot above those that there are: the tables end behind slot 1023. */
+static void check_top(void)
+{
+	struct hak_run run;
+
+	set(HAK_TUNABLE_ID_dirty_min, 0);
+	set(HAK_TUNABLE_ID_dirty_percent, 0);
+	for (int i = 0; i < 40000; i++) {
+		need(hak_pool_take(1, 1, &run));
+		hak_batch_give(run.number / 32, 1u << run.number % 32, true);
+		hold(dirty() == 0);
+	}
+	set(HAK_TUNABLE_ID_decay_ms, 1);
+	usleep(120000);
+	hak_batch_tick();
+	set(HAK_TUNABLE_ID_decay_ms, 1000);
+	ok(failures() == 0, "many purges by volume, then one by age");
+}
+
+/* ---- SuperSlabs with huge pages ---- */
+
+static void set_huge(size_t slot)
+{
+	hak_store(&hak_registry_slot(slot)->huge, 1, relaxed);
+}
+
+static bool is_huge(size_t slot)
+{
+	return hak_load(&hak_registry_slot(slot)->huge, relaxed);
+}
+
+/* Purges by volume go elsewhere first; without need they break nothing up. */
+static void check_huge_volume(void)
+{
+	take_all();
+	set(HAK_TUNABLE_ID_dirty_percent, 0);
+	set(HAK_TUNABLE_ID_dirty_min, 1000 * MIB);
+	set_huge(superslabs - 1);
+	set_huge(superslabs - 2);
+	hak_batch_give(superslabs - 2, 0xff, false); /* nothing dirty */
+	hak_batch_give(superslabs - 1, 0xff, true);
+	hak_batch_give(0, UINT32_MAX, true);
+	set(HAK_TUNABLE_ID_dirty_min, MIB);
+	hak_batch_give(1, 0xff, true);
+	ok(dirty() == 8 * HAK_SLAB_SIZE && is_huge(superslabs - 1), "what has no huge page is purged first");
+	set(HAK_TUNABLE_ID_dirty_min, 0);
+	hak_batch_give(1, 0xff00, true);
+	ok(dirty() == 0 && !is_huge(superslabs - 1), "then what has");
+	ok(is_huge(superslabs - 2), "but not where nothing is dirty");
+}
+
+/* A huge page that was broken up is not purged again; one that is whole and clean neither. */
+static void check_huge_trim(void)
+{
+	size_t bytes;
+
+	bytes = hak_batch_purge_all();
+	ok(bytes == 8 * HAK_SLAB_SIZE && !is_huge(superslabs - 2), "trim gives back what a huge page made present");
+	is(hak_batch_purge_all(), 0);
+	hak_batch_give(superslabs - 2, 0xffffff00, true);
+	set_huge(superslabs - 2);
+	set(HAK_TUNABLE_ID_dirty_min, 1000 * MIB);
+	hak_batch_give(superslabs - 1, 0xffffff00, true);
+	set_huge(superslabs - 1);
+	is(hak_batch_purge_all(), 2 * MIB);
+	ok(is_huge(superslabs - 1), "a SuperSlab that is purged as a whole keeps its huge page");
+	is(hak_batch_purge_all(), 0);
+	hak_store(&hak_registry_slot(superslabs - 1)->huge, 0, relaxed);
+	hak_store(&hak_registry_slot(superslabs - 2)->huge, 0, relaxed);
+}
+
+/* Of a huge page in use a few free slabs are not worth breaking it up: by age more than BATCH_HUGE_SPARE are. */
+static void check_huge_age(void)
+{
+	set(HAK_TUNABLE_ID_decay_ms, 1);
+	set_huge(3);
+	set_huge(4);
+	hak_batch_give(3, 0x3, true);
+	hak_batch_give(4, 0x7, true);
+	usleep(150000);
+	hak_batch_tick();
+	ok(is_huge(3) && !is_huge(4), "a huge page outlives a few free slabs");
+	is(dirty(), 2 * HAK_SLAB_SIZE);
+	set(HAK_TUNABLE_ID_decay_ms, 1000);
+	hak_store(&hak_registry_slot(3)->huge, 0, relaxed);
+	hak_batch_purge_all();
+	for (size_t s = 1; s < superslabs - 2; s++)
+		hak_batch_give(s, s == 1 ? 0xffff0000 : s == 3 ? 0xfffffffc : s == 4 ? 0xfffffff8 : UINT32_MAX, true);
+	hak_batch_purge_all();
+	is(hak_pool_counts().used, 0);
+}
+
 static void check_percent(void)
 {
 	struct hak_run run;
@@ -157,9 +249,13 @@ int main(void)
 		skip_all("the kernel chooses the addresses here");
 	hak_superslab_prewarm(superslabs);
 	while (hak_pool_counts().used == 0 && (uint32_t)hak_registry_slot(0)->word != UINT32_MAX)
-		need(hak_superslab_grow());
+		need(hak_superslab_grow(true));
 	set(HAK_TUNABLE_ID_ss_lru_size, 1000);
 	check_volume();
+	check_top();
+	check_huge_volume();
+	check_huge_trim();
+	check_huge_age();
 	check_percent();
 	check_all();
 	check_age();

@@ -2,8 +2,12 @@
 /* The room large: blocks above 2 MiB, their cache, growth by moving pages, and a kernel that refuses.  Links: rooms. */
 #include "large.h"
 
-#include "batch.h"
+#include <pthread.h>
+#include <unistd.h>
+
+#include "bigcache.h"
 #include "os.h"
+#include "policy.h"
 #include "registry.h"
 #include "tap.h"
 #include "tunables.h"
@@ -102,13 +106,21 @@ static void check_alignments(void)
 	is(hak_large_blocks(), 0);
 }
 
-static void check_cache(void)
+/* What is kept: as much as is in use, so something large is. */
+static unsigned char *hold_mib(size_t mib)
 {
 	bool zero = true;
-	unsigned char *p, *q;
+
+	set(HAK_TUNABLE_ID_elo_threshold, PTRDIFF_MAX);
+	return take(mib * MIB, 1, &zero);
+}
+
+static void check_cache(void)
+{
+	unsigned char *holder = hold_mib(100), *p, *q, *wall;
+	bool zero = true;
 
 	set(HAK_TUNABLE_ID_big_cache, 64 * MIB);
-	set(HAK_TUNABLE_ID_dirty_min, 64 * MIB);
 	p = take(8 * MIB, 1, &zero);
 	memset(p, 1, 8 * MIB);
 	hak_large_free(p);
@@ -116,25 +128,38 @@ static void check_cache(void)
 	is(hak_registry_tag(hak_registry_number(p)), 0);
 	q = take(7 * MIB, 1, &zero);
 	ok(q == p && !zero, "a freed block is used again, and not known to be zero");
-	ok(hak_large_size(q) == 8 * MIB && hak_large_cached() == 0, "as large as it was");
+	ok(hak_large_size(q) == 7 * MIB && hak_large_cached() == 0, "its last slot goes with it");
 	hak_large_free(q);
 	q = take(4 * MIB, 1, &zero);
-	ok(q != p && zero, "not for a much smaller one");
+	ok(q == p && hak_large_cached() == 4 * MIB, "for a smaller one a part of it");
+	hak_large_free(q);
+	q = take(8 * MIB, 1, &zero);
+	ok(q == p && hak_large_cached() == 0, "which is joined again");
 	hak_large_free(q);
 	q = take(9 * MIB, 1, &zero);
-	ok(q != p, "nor for a larger one");
+	ok(q == p && !zero && hak_large_cached() == 0 && is_zero(q + 8 * MIB, MIB), "for a larger one it is made longer");
+	check_block(q, 9 * MIB);
 	hak_large_free(q);
-	is(hak_large_cached(), 21 * MIB);
+	is(hak_large_cached(), 10 * MIB);
+	q = take(10 * MIB, 1, &zero);
+	wall = take(3 * MIB, 1, &zero);
+	hak_large_free(q);
+	q = take(21 * MIB, 1, &zero);
+	ok(q != p && zero && hak_large_cached() == 10 * MIB, "unless something lies behind it");
+	hak_large_free(wall);
+	hak_large_free(q);
 	hold(hak_large_trim(hak_os_now(), 1000000) == 0);
-	is(hak_large_trim(hak_os_now(), 0), 21 * MIB);
+	ok(hak_large_trim(hak_os_now(), 0) >= 32 * MIB, "trim unmaps it");
 	is(slot_of(p)->state, HAK_SLOT_FREE);
+	hak_large_free(holder);
+	empty_cache();
 }
 
-/* It holds no more than it may, and gives up the oldest. */
+/* It holds no more than it may. */
 static void check_limit(void)
 {
-	unsigned char *many[30];
-	bool zero;
+	unsigned char *holder = hold_mib(600), *many[140];
+	bool zero = false;
 
 	set(HAK_TUNABLE_ID_big_cache, 10 * MIB);
 	for (int i = 0; i < 30; i++)
@@ -143,23 +168,71 @@ static void check_limit(void)
 		hak_large_free(many[i]);
 		hold(hak_large_cached() <= 10 * MIB);
 	}
-	is(hak_large_cached(), 9 * MIB);
-	many[0] = take(11 * MIB, 1, &zero);
+	ok(hak_large_cached() > 0, "some are kept");
+	many[0] = take(12 * MIB, 1, &zero);
 	hak_large_free(many[0]);
-	is(hak_large_cached(), 9 * MIB);
+	ok(hak_large_cached() <= 8 * MIB, "a block above the limit is not");
+	empty_cache();
 	set(HAK_TUNABLE_ID_big_cache, 1000 * MIB);
-	set(HAK_TUNABLE_ID_dirty_min, 1000 * MIB);
-	for (int i = 0; i < 30; i++)
-		many[i] = take(4 * MIB, 1, &zero);
-	for (int i = 0; i < 30; i++)
+	for (int i = 0; i < 140; i++)
+		many[i] = take(3 * MIB, 1, &zero);
+	for (int i = 0; i < 140; i += 2)
 		hak_large_free(many[i]);
-	ok(hak_large_cached() <= 16 * 4 * MIB, "no more than its places");
+	is(hak_large_cached(), HAK_BIGCACHE_PLACES * 4 * MIB); /* no two are neighbours */
+	hak_large_free(holder);
+	for (int i = 1; i < 140; i += 2) {
+		hak_large_free(many[i]);
+		hold(hak_large_cached() <= hak_large_used() + hak_policy_proven() + 2 * MIB);
+	}
+	ok(failures() == 0, "no more than is in use, or was wanted again");
+	empty_cache();
+}
+
+/* The oldest goes first. */
+static void check_oldest(void)
+{
+	unsigned char *holder = hold_mib(100), *p[3], *wall[3];
+	bool zero = true;
+
+	set(HAK_TUNABLE_ID_big_cache, 8 * MIB);
+	for (int i = 0; i < 3; i++) {
+		p[i] = take(4 * MIB, 1, &zero);
+		wall[i] = take(4 * MIB, 1, &zero);
+	}
+	for (int i = 0; i < 3; i++) {
+		hak_large_free(p[i]);
+		usleep(20000);
+	}
+	is(hak_large_cached(), 8 * MIB);
+	ok(slot_of(p[0])->state == HAK_SLOT_FREE && slot_of(p[2])->state == HAK_SLOT_LARGE_INNER, "the oldest goes first");
+	for (int i = 0; i < 3; i++)
+		hak_large_free(wall[i]);
+	hak_large_free(holder);
+	empty_cache();
+}
+
+/* HAKMEM_ELO_THRESHOLD: that size and more is not kept. */
+static void check_threshold(void)
+{
+	unsigned char *holder = hold_mib(100), *p;
+	bool zero = true;
+
+	set(HAK_TUNABLE_ID_big_cache, 64 * MIB);
+	set(HAK_TUNABLE_ID_elo_threshold, 6 * MIB);
+	p = take(6 * MIB, 1, &zero);
+	hak_large_free(p);
+	is(hak_large_cached(), 0);
+	is(slot_of(p)->state, HAK_SLOT_FREE);
+	p = take(6 * MIB - 4096, 1, &zero);
+	hak_large_free(p);
+	is(hak_large_cached(), 6 * MIB);
+	hak_large_free(holder);
 	empty_cache();
 }
 
 static void check_resize(void)
 {
-	bool zero;
+	bool zero = true;
 	unsigned char *p = take(5 * MIB, 1, &zero), *q, *wall;
 
 	fill(p, 5 * MIB);
@@ -186,6 +259,88 @@ static void check_resize(void)
 	empty_cache();
 }
 
+/* What lies behind a block in the cache is room to grow. */
+static void check_grow_into_cache(void)
+{
+	unsigned char *holder = hold_mib(100), *p, *next;
+	bool zero = true;
+
+	p = take(4 * MIB - 8192, 1, &zero);
+	next = take(6 * MIB, 1, &zero);
+	hold(next == p + 4 * MIB);
+	fill(p, 4 * MIB - 8192);
+	hak_large_free(next);
+	is(hak_large_cached(), 6 * MIB);
+	ok(hak_large_resize(p, 7 * MIB) == p && is_filled(p, 4 * MIB - 16384), "grows into what is cached");
+	is(hak_large_cached(), 2 * MIB);
+	check_block(p, 7 * MIB);
+	fill(p, 7 * MIB);
+	hak_large_free(p);
+	is(hak_large_cached(), 10 * MIB);
+	hak_large_free(holder);
+	empty_cache();
+}
+
+/* ---- from several threads ---- */
+
+enum { threads = 3, rounds = 4000, held = 6 };
+
+static void *churn(void *with)
+{
+	uint32_t random = *(uint32_t *)with;
+	unsigned char *block[held] = { 0 };
+	size_t size[held] = { 0 };
+
+	for (int i = 0; i < rounds * held; i++) {
+		int at = i % held;
+		bool zero = false;
+
+		random = random * 1664525u + 1013904223u;
+		if (block[at])
+			hold(block[at][0] == at + 1 && block[at][size[at] - 1] == at + 1);
+		if (block[at])
+			hak_large_free(block[at]);
+		size[at] = 2 * MIB + 1 + random % (14 * MIB);
+		block[at] = take(size[at], 1, &zero);
+		if (!block[at])
+			break;
+		block[at][0] = (unsigned char)(at + 1);
+		block[at][size[at] - 1] = (unsigned char)(at + 1);
+	}
+	for (int at = 0; at < held; at++)
+		if (block[at])
+			hak_large_free(block[at]);
+	return NULL;
+}
+
+static size_t slots_in_use(void)
+{
+	size_t n = 0;
+
+	for (size_t s = 0; s < hak_registry.high; s++)
+		n += hak_registry_slot(s)->state != HAK_SLOT_FREE;
+	return n;
+}
+
+/* When all is over, no slot is lost. */
+static void check_threads(void)
+{
+	static uint32_t seed[threads] = { 1, 2, 3 };
+	unsigned char *holder = hold_mib(200);
+	size_t before = slots_in_use() - 100;
+	pthread_t thread[threads];
+
+	set(HAK_TUNABLE_ID_big_cache, 1000 * MIB);
+	for (int i = 0; i < threads; i++)
+		need(pthread_create(&thread[i], NULL, churn, &seed[i]) == 0);
+	for (int i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	hak_large_free(holder);
+	empty_cache();
+	is(hak_large_blocks(), 0);
+	is(slots_in_use(), before);
+}
+
 /* ---- a kernel that refuses ---- */
 
 static void fail(unsigned after, unsigned count)
@@ -196,9 +351,10 @@ static void fail(unsigned after, unsigned count)
 
 static void check_refusals(void)
 {
-	bool zero;
+	bool zero = true;
 	unsigned char *p, *q;
 
+	set(HAK_TUNABLE_ID_big_cache, 0);
 	empty_cache();
 	fail(1, 100);
 	ok(hak_large_alloc(3 * MIB, 1, &zero) == NULL, "no memory");
@@ -210,11 +366,12 @@ static void check_refusals(void)
 	q = take(5 * MIB, 1, &zero);
 	fail(1, 100);
 	ok(hak_large_resize(p, 30 * MIB) == NULL, "no growth");
-	ok(hak_large_resize(p, 3 * MIB) == NULL, "no shrinking");
-	fail(0, 0);
 	ok(hak_large_size(p) == 5 * MIB && is_filled(p, 5 * MIB - 4096), "the block is as it was");
+	ok(hak_large_resize(p, 3 * MIB) == p && hak_large_size(p) == 3 * MIB, "a block shrinks");
+	fail(0, 0);
+	ok(hak_large_resize(p, 5 * MIB) == p && is_filled(p, 5 * MIB - 4096), "what was not taken back is still there");
 	check_block(p, 5 * MIB);
-	for (unsigned call = 1; call <= 4; call++) {
+	for (unsigned call = 1; call <= 8; call++) {
 		unsigned char *moved;
 
 		fill(p, 5 * MIB);
@@ -227,7 +384,6 @@ static void check_refusals(void)
 		hold(!moved || hak_large_resize(p, 5 * MIB) == p);
 	}
 	ok(failures() == 0, "each call of a move can fail");
-	set(HAK_TUNABLE_ID_big_cache, 0);
 	fail(1, 1); /* the kernel has no room for another hole */
 	hak_large_free(p);
 	fail(0, 0);
@@ -250,6 +406,31 @@ static void check_absurd(void)
 	is(hak_large_blocks(), 0);
 }
 
+/* Nor is anything touched for them: the tables stay as they are, whether something is cached or to be made longer. */
+static void check_absurd_growth(void)
+{
+	unsigned char *holder = hold_mib(100), *p, *absurd;
+	size_t covered = hak_registry_slabs();
+	bool zero = true;
+
+	set(HAK_TUNABLE_ID_big_cache, 64 * MIB);
+	p = take(8 * MIB, 1, &zero);
+	hak_large_free(p);
+	is(hak_large_cached(), 8 * MIB);
+	absurd = hak_large_alloc((size_t)1 << 43, 1, &zero);
+	if (absurd) {
+		hak_large_free(absurd);
+		skip("the kernel gives 8 TiB");
+	} else {
+		p = take(8 * MIB, 1, &zero);
+		ok(hak_large_resize(p, (size_t)1 << 43) == NULL, "8 TiB, by growth");
+		is(hak_registry_slabs(), covered);
+		hak_large_free(p);
+	}
+	hak_large_free(holder);
+	empty_cache();
+}
+
 int main(void)
 {
 	need(hak_registry_start());
@@ -259,8 +440,13 @@ int main(void)
 	check_alignments();
 	check_cache();
 	check_limit();
+	check_oldest();
+	check_threshold();
 	check_resize();
+	check_grow_into_cache();
 	check_refusals();
 	check_absurd();
+	check_absurd_growth();
+	check_threads();
 	return done();
 }

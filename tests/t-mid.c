@@ -3,9 +3,12 @@
 #include "mid.h"
 
 #include "batch.h"
+#include "os.h"
+#include "policy.h"
 #include "slab.h"
 #include "superslab.h"
 #include "tap.h"
+#include "tunables.h"
 
 #define KIB ((size_t)1 << 10)
 
@@ -15,7 +18,7 @@ static char *take(size_t size, size_t align)
 	char *p;
 
 	while (!(p = hak_mid_alloc(size, align, &zero)))
-		need(hak_superslab_grow());
+		need(hak_superslab_grow(true));
 	return p;
 }
 
@@ -145,6 +148,36 @@ static void check_zero(void)
 	hak_mid_free(p);
 }
 
+/* ELO: from the threshold on memory goes back at once, and each block is asked for once. */
+static void check_threshold(void)
+{
+	struct hak_run hole;
+	size_t proven;
+	bool zero;
+	char *p = take(1024 * KIB, 1), *q;
+
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_elo_threshold, 1024 * KIB) == 0);
+	memset(p, 1, 1024 * KIB);
+	hak_mid_free(p);
+	is(hak_pool_counts().dirty, 0);
+	q = hak_mid_alloc(1024 * KIB, 1, &zero);
+	ok(q == p && zero && is_zero(q, 1024 * KIB), "a block of the threshold's size goes straight back");
+	hak_mid_free(q);
+	p = take(960 * KIB, 1);
+	memset(p, 1, 960 * KIB);
+	hak_mid_free(p);
+	is(hak_pool_counts().dirty, 15);
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_elo_threshold, 0) == 0);
+	while (hak_pool_take(1, 1, &hole))
+		;
+	is(hak_pool_counts().used, hak_superslab_count() * 32);
+	proven = hak_policy_proven();
+	hak_policy_freed(1536 * KIB, hak_os_now());
+	for (int i = 0; i < 10; i++)
+		hold(hak_mid_alloc(2000 * KIB, 1, &zero) == NULL);
+	ok(hak_policy_proven() == proven, "what finds no room is not counted as wanted");
+}
+
 int main(void)
 {
 	need(hak_registry_start());
@@ -155,5 +188,6 @@ int main(void)
 	check_resize();
 	check_border();
 	check_zero();
+	check_threshold();
 	return done();
 }

@@ -14,15 +14,21 @@
 #define hak_model_step() ((void)0)
 #include "../lib/os.c"
 #include "../lib/say.c"
+#include "../lib/journal.c"
 #include "../lib/class.c"
 #include "../lib/tunables.c"
+#include "../lib/stats.c"
+#include "../lib/elo.c"
 #include "../lib/lock.h"
 #include "../lib/registry.c"
+#include "../lib/policy.c"
+#include "../lib/pages.c"
 #include "../lib/meta.h"
 #include "../lib/slab.c"
 #include "../lib/pool.c"
 #include "../lib/superslab.c"
 #include "../lib/batch.c"
+#include "../lib/bigcache.c"
 #include "../lib/large.c"
 #undef hak_model_step
 

@@ -7,14 +7,18 @@
 #include <sched.h>
 
 #include "alloc.h"
+#include "batch.h"
 #include "capture.h"
+#include "journal.h"
 #include "large.h"
 #include "malloc_abi.h"
 #include "os.h"
 #include "pool.h"
 #include "tap.h"
+#include "tunables.h"
 
 #define MANY 3000
+#define MIB ((size_t)1 << 20)
 
 static void *blocks[MANY];
 
@@ -339,10 +343,59 @@ static void check_fork(void)
 
 /* ---- every counter has moved; those of starved caches move in a process of their own, those of lost heaps in a child ---- */
 
+/* A large block is made of what was kept, and one is moved, since another lies behind it. */
+static void move_large(void)
+{
+	void *holder = HAK_ABI(malloc)(100 * MIB), *p = HAK_ABI(malloc)(8 * MIB), *wall;
+
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_elo_threshold, PTRDIFF_MAX) == 0);
+	HAK_ABI(free)(p);
+	p = HAK_ABI(malloc)(8 * MIB);
+	wall = HAK_ABI(malloc)(8 * MIB);
+	p = HAK_ABI(realloc)(p, 40 * MIB);
+	hold(p && wall);
+	HAK_ABI(free)(holder);
+	HAK_ABI(free)(wall);
+	HAK_ABI(free)(p);
+}
+
+/* Purged, wanted back at once, and at last no SuperSlab is kept. */
+static void move_superslabs(void)
+{
+	void *p[20];
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 20; i++)
+			hold((p[i] = HAK_ABI(malloc)(2 * MIB - 1)) != NULL);
+		need(hak_tunables_set_value(HAK_TUNABLE_ID_ss_lru_size, round ? 0 : 64) == 0);
+		for (int i = 0; i < 20; i++)
+			HAK_ABI(free)(p[i]);
+		if (round == 0)
+			hak_batch_purge_all();
+	}
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_ss_lru_size, 64) == 0);
+}
+
+/* Every second page of slabs in use is free. */
+static void move_inside(void)
+{
+	take(2048, MANY);
+	for (unsigned i = 0; i < MANY; i++)
+		if (i / 2 % 2)
+			HAK_ABI(free)(blocks[i]);
+	hak_alloc_trim();
+	for (unsigned i = 0; i < MANY; i++)
+		if (i / 2 % 2 == 0)
+			HAK_ABI(free)(blocks[i]);
+}
+
 static void check_moved(void)
 {
 	struct hak_report r;
 
+	move_large();
+	move_superslabs();
+	move_inside();
 	take(16, MANY);
 	give(MANY);
 	take(40000, 100);
@@ -434,10 +487,18 @@ static unsigned count_of(const char *text, const char *word)
 	return n;
 }
 
+/* As many decisions, and as long ones, as there can be. */
+static void fill_journal(void)
+{
+	for (unsigned i = 0; i < HAK_JOURNAL_LENGTH; i++)
+		hak_journal_write(HAK_DECISION_elo_threshold, HAK_CLASS_COUNT - 1, SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX);
+}
+
 static void check_text(void)
 {
 	struct hak_text out;
 
+	fill_journal();
 	hak_text_open(&out, buffer, sizeof(buffer));
 	hak_report_text(&out);
 	is(out.lost, 0);
@@ -456,7 +517,8 @@ static void check_json(void)
 	is(out.lost, 0);
 	ok(hak_text_length(&out) < sizeof(buffer) / 4 * 3, "JSON is %zu bytes", hak_text_length(&out));
 	is(count_of(buffer, "\"group\":"), HAK_GROUP_COUNT);
-	is(count_of(buffer, "\"size\":"), HAK_CLASS_COUNT);
+	is(count_of(buffer, "\"by\":"), HAK_JOURNAL_LENGTH);
+	is(count_of(buffer, "\"size\":"), HAK_CLASS_COUNT + HAK_JOURNAL_LENGTH);
 	is(count_of(buffer, "\"live_blocks\":"), 1 + HAK_GROUP_COUNT + HAK_CLASS_COUNT);
 	is(count_of(buffer, "{"), count_of(buffer, "}"));
 	ok(count_of(buffer, ",}") + count_of(buffer, "{,") + count_of(buffer, ",]") == 0, "no comma too many");

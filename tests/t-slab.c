@@ -15,7 +15,7 @@ static void open_span(unsigned c, bool zero)
 {
 	class = &hak_classes[c];
 	while (!hak_pool_take(class->slabs, 1, &run))
-		need(hak_superslab_grow());
+		need(hak_superslab_grow(true));
 	hak_slab_open(run.number, c, zero);
 	slab = hak_slab_head(run.number);
 }

@@ -25,12 +25,12 @@ static void fail(unsigned after, unsigned count)
 static void check_parts(void)
 {
 	for (unsigned slabs = 8; slabs <= 32; slabs *= 2) {
-		ok(hak_superslab_grow(), "part of the first");
+		ok(hak_superslab_grow(true), "part of the first");
 		is(free_slabs(0), slabs);
 		is(hak_registry_slot(0)->bytes, slabs * HAK_SLAB_SIZE);
 		is(hak_superslab_count(), 1);
 	}
-	ok(hak_superslab_grow(), "the second");
+	ok(hak_superslab_grow(true), "the second");
 	is(free_slabs(1), 32);
 	is(hak_superslab_count(), 2);
 	for (size_t i = 0; i < 64; i++)
@@ -44,7 +44,7 @@ static void check_shrink(void)
 
 	need(hak_pool_take(1, 1, &run)); /* of the first */
 	for (int i = 0; i < 4; i++)
-		need(hak_superslab_grow());
+		need(hak_superslab_grow(true));
 	is(hak_superslab_count(), 6);
 	ok(!hak_superslab_is_surplus(), "no surplus as long as there are few");
 	need(hak_tunables_set_value(HAK_TUNABLE_ID_ss_lru_size, 4) == 0);
@@ -57,7 +57,7 @@ static void check_shrink(void)
 	is(hak_superslab_count(), 1);
 	is(free_slabs(0), 31);
 	is(hak_pool_counts().used, 1);
-	ok(hak_superslab_grow() && free_slabs(1) == 32, "a slot is used again");
+	ok(hak_superslab_grow(true) && free_slabs(1) == 32, "a slot is used again");
 	is(*(char *)hak_registry_address(40), 0);
 	is(hak_pool_counts().dirty, 0);
 	hak_pool_give(0, 1, true);
@@ -68,7 +68,7 @@ static void check_refusals(void)
 	size_t before = hak_superslab_count();
 
 	fail(1, 10);
-	ok(!hak_superslab_grow(), "no memory");
+	ok(!hak_superslab_grow(true), "no memory");
 	fail(1, 1);
 	hak_superslab_shrink(0); /* the highest cannot be unmapped, the other can */
 	fail(0, 0);
@@ -78,8 +78,8 @@ static void check_refusals(void)
 	is(hak_superslab_count(), 0);
 	is(hak_pool_counts().used, 0);
 	is(hak_pool_counts().dirty, 0);
-	ok(hak_superslab_grow(), "and again from the start");
-	is(free_slabs(0), 8);
+	ok(hak_superslab_grow(true), "and again from the start");
+	is(free_slabs(0), 32); /* whole: only the first ever is mapped in part */
 }
 
 static void prewarm(const void *with)
@@ -100,11 +100,11 @@ static void wall(const void *with)
 	struct hak_run run;
 
 	(void)with;
-	need(hak_superslab_grow());
+	need(hak_superslab_grow(true));
 	need(hak_os_map_at(hak_registry_address(12), HAK_SLAB_SIZE) == HAK_OS_OK);
-	hold(hak_superslab_grow());
+	hold(hak_superslab_grow(true));
 	hold(free_slabs(0) == 8 && free_slabs(1) == 32);
-	hold(hak_superslab_grow() && free_slabs(2) == 32);
+	hold(hak_superslab_grow(true) && free_slabs(2) == 32);
 	hold(hak_pool_take(32, 1, &run) && run.number == 32);
 }
 

@@ -41,7 +41,8 @@ static const struct promise {
 } promises[] = {
 #define PROMISE(name, type, preset, max, stability)                                                          \
 	{ "HAKMEM_" #name, (preset), 0, (max), HAK_TUNABLE_##type, HAK_TUNABLE_##stability }
-	PROMISE(SS_PREFAULT, ENUM, 0, 2, LIVE),
+	PROMISE(SS_PREFAULT, ENUM, 3, 3, LIVE),
+	PROMISE(THP, ENUM, HAK_DEFAULT_THP, 2, LIVE),
 	PROMISE(SS_LRU_SIZE, INT, 64, 65536, LIVE),
 	PROMISE(SS_PREWARM, INT, 0, 1024, START),
 	PROMISE(WARM_POOL_STATS, BOOL, 0, 1, LIVE),
@@ -57,7 +58,12 @@ static const struct promise {
 	PROMISE(DIRTY_MIN, SIZE, (size_t)4 << 20, SIZE_MAX, LIVE),
 	PROMISE(DIRTY_PERCENT, INT, 12, 1000, LIVE),
 	PROMISE(DECAY_MS, INT, 1000, 86400000, LIVE),
-	PROMISE(BIG_CACHE, SIZE, (size_t)64 << 20, SIZE_MAX, LIVE),
+	PROMISE(BATCH_BG, BOOL, 0, 1, START),
+	PROMISE(BIG_CACHE, SIZE, (size_t)256 << 20, SIZE_MAX, LIVE),
+	PROMISE(ELO_THRESHOLD, SIZE, 0, PTRDIFF_MAX, LIVE),
+	PROMISE(LIMIT, SIZE, 0, PTRDIFF_MAX, LIVE),
+	PROMISE(LIMIT_HARD, SIZE, 0, PTRDIFF_MAX, LIVE),
+	PROMISE(LIMIT_CGROUP, BOOL, 0, 1, START),
 	PROMISE(STATS, BOOL, 0, 1, LIVE),
 	PROMISE(VERBOSE, BOOL, 0, 1, LIVE),
 #undef PROMISE
@@ -221,7 +227,7 @@ static void check_suffix_overflow(const void *with)
 	hold(hak_tunables_set(i, "18014398509481984K") == ERANGE);
 	hold(hak_tunables_set(i, "17592186044416M") == ERANGE);
 	hold(hak_tunables_set(i, "17179869184G") == ERANGE);
-	hold(hak_tunables_value(i) == (size_t)64 << 20);
+	hold(hak_tunables_value(i) == (size_t)256 << 20);
 	hold(sizeof(size_t) < 8 || hak_tunables_set(i, "17179869183G") == 0);
 	hold(hak_tunables_set(find("fc_cap"), "1K") == EINVAL); /* not a size */
 }
@@ -336,7 +342,7 @@ static void check_unknown(const void *with)
 
 static void read_verbosely(const void *with)
 {
-	char *environment[] = { (char[]){ "HAKMEM_FC_CAP=many" },  (char[]){ "HAKMEM_SS_PREFAULT=3" },
+	char *environment[] = { (char[]){ "HAKMEM_FC_CAP=many" },  (char[]){ "HAKMEM_SS_PREFAULT=4" },
 		                (char[]){ "HAKMEM_BIG_CACHE=1T" }, (char[]){ "HAKMEM_STATS=maybe" },
 		                (char[]){ "HAKMEM_NOISE=1" },      (char[]){ "HAKMEM_VERBOSE=1" }, NULL };
 
@@ -350,10 +356,10 @@ static void test_words(void)
 
 	capture(&child, read_verbosely, NULL);
 	is_text(child.words,
-	        "hakmem: HAKMEM_SS_PREFAULT=3 is refused: it is not one of off|populate|touch; it stays off\n"
+	        "hakmem: HAKMEM_SS_PREFAULT=4 is refused: it is not one of off|populate|touch|auto; it stays auto\n"
 	        "hakmem: HAKMEM_FC_CAP=many is refused: it is not a number from 0 to 2048; it stays 0\n"
 	        "hakmem: HAKMEM_BIG_CACHE=1T is refused: it is not a size such as 65536, 64K, 4M or 1G; "
-	        "it stays 64M\n"
+	        "it stays 256M\n"
 	        "hakmem: HAKMEM_STATS=maybe is refused: it is not 0 or 1; it stays 0\n"
 	        "hakmem: HAKMEM_NOISE: there is no such setting\n");
 	is(child.status, 0);
