@@ -66,7 +66,7 @@ header_compiles() {
 
 parses_json() {
 	$RUNNER "$builddir/tests/t-api" json > "$work/json" || return
-	rows FIGURE BIN_COUNTER HEAP_COUNTER | cut -d' ' -f1 > "$work/all"
+	rows FIGURE BIN_COUNTER HEAP_COUNTER PROCESS_COUNTER | cut -d' ' -f1 > "$work/all"
 	rows CLASS_FIGURE BIN_COUNTER | cut -d' ' -f1 > "$work/each"
 	python3 - "$work" << 'END'
 import json, sys
@@ -74,12 +74,15 @@ work = sys.argv[1]
 stats = json.load(open(work + "/json"))
 names = open(work + "/all").read().split()
 each = open(work + "/each").read().split()
-assert list(stats) == ["version"] + names + ["groups", "classes"], list(stats)
+assert list(stats) == ["version"] + names + ["groups", "classes", "last_decisions"], list(stats)
 assert all(type(stats[n]) is int and stats[n] >= 0 for n in names)
 assert [g["group"] for g in stats["groups"]] == ["C%d" % i for i in range(8)] + ["more"]
 assert stats["classes"][0]["size"] == 16 and stats["classes"][-1]["size"] == 65536
 for part in stats["groups"] + stats["classes"]:
     assert list(part)[1:] == each, part
+parts = ["number", "age_ms", "by", "what", "size", "before", "after", "unit", "cost_before", "cost_after"]
+for d in stats["last_decisions"]:
+    assert list(d) == parts and d["by"] in ["ACE", "ELO"] and 0 < d["number"] <= stats["decisions"], d
 for n in ["carved", "put", "slab_blocks", "cached_blocks"]:
     assert sum(g[n] for g in stats["groups"]) == stats[n] == sum(c[n] for c in stats["classes"]), n
 END
@@ -103,12 +106,12 @@ END
 }
 
 more=
-point 'struct hakmem_stats has the rows of stats.def' header_has hakmem_stats FIGURE BIN_COUNTER HEAP_COUNTER
+point 'struct hakmem_stats has the rows of stats.def' header_has hakmem_stats FIGURE BIN_COUNTER HEAP_COUNTER PROCESS_COUNTER
 more='block_size
 group
 '
 point 'struct hakmem_class_stats has them' header_has hakmem_class_stats CLASS_FIGURE BIN_COUNTER
-point 'hakmem_stats(3) explains them' page_has hakmem_stats.3 FIGURE BIN_COUNTER HEAP_COUNTER
+point 'hakmem_stats(3) explains them' page_has hakmem_stats.3 FIGURE BIN_COUNTER HEAP_COUNTER PROCESS_COUNTER
 point 'hakmem_stats_class(3) explains them' page_has hakmem_stats_class.3 CLASS_FIGURE BIN_COUNTER
 for name in $(functions); do
 	point "$name has a page" page_is_good "$name"
