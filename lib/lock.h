@@ -1,8 +1,9 @@
 /* lock: a futex mutex with a rank.  Floor 2.
  *
- * Locks are few: start, idle heaps, large blocks, growth of the registry's tables.  None is taken on a refill, flush or
- * remote free, but for the last, once per doubling of the heap, and for idle heaps, once per parcel to one of them.  A thread takes them in
- * rising rank only (checked with HAK_ASSERT).  Fork takes all of them in its prepare handler. */
+ * Locks are few: start, idle heaps, large blocks, ELO's ratings, growth of the registry's tables.  None is taken on a
+ * refill, flush or remote free, but for the last, once per doubling of the heap, and for idle heaps, once per parcel to
+ * one of them.  A thread takes them in rising rank only (checked with HAK_ASSERT).  Fork takes all of them in its prepare
+ * handler. */
 #ifndef HAK_LOCK_H
 #define HAK_LOCK_H
 

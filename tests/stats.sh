@@ -40,7 +40,7 @@ header_has() {
 }
 
 functions() {
-	sed -n 's/^[a-z].*[ *]\(hakmem_[a-z_]*\)(.*/\1/p' "$header"
+	sed -n "/^typedef/d; s/^[a-z].*[ *]\(hakmem_[a-z_]*\)(.*/\1/p" "$header"
 }
 
 page_is_good() {
