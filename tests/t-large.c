@@ -94,7 +94,7 @@ static void check_alignments(void)
 {
 	for (size_t align = 4 * MIB; align <= 256 * MIB; align *= 2)
 		for (size_t size = 1; size <= 40 * MIB; size = size * 9 + 5 * MIB) {
-			bool zero;
+			bool zero = false;
 			unsigned char *odd = take(3 * MIB, 1, &zero), *p = take(size, align, &zero);
 
 			check_block(p, size);
@@ -397,7 +397,7 @@ static void check_refusals(void)
 
 static void check_absurd(void)
 {
-	bool zero;
+	bool zero = false;
 
 	ok(hak_large_alloc(SIZE_MAX, 1, &zero) == NULL, "SIZE_MAX");
 	ok(hak_large_alloc(SIZE_MAX - 4096, 1, &zero) == NULL, "SIZE_MAX - 4096");
