@@ -150,8 +150,8 @@ static const char *say_parse(const char *at, struct say_field *field)
 		*(*at == '-' ? &field->is_left : &field->has_zeros) = true;
 	for (; *at >= '0' && *at <= '9'; at++)
 		field->width = field->width * 10 + (size_t)(*at - '0');
-	for (; *at == 'l' || *at == 'z'; at++) /* the second l finds a long already */
-		field->size = field->size == sizeof(int) ? sizeof(long) : sizeof(long long);
+	for (; *at == 'l' || *at == 'z'; at++) /* a size_t is as long as a long */
+		field->size = *at == 'l' && at[-1] == 'l' ? sizeof(long long) : sizeof(long);
 	return at;
 }
 
