@@ -240,24 +240,47 @@ static size_t registry_map_window(size_t n, size_t bytes)
 	}
 }
 
-/* Where the kernel chooses: map too much, cut to a slot's bounds. */
-static size_t registry_map_follow(size_t n, size_t bytes)
+/* Maps too much and cuts it to a slot's bounds. */
+static char *registry_map_and_cut(size_t size)
 {
-	size_t size = hak_align_up(bytes, hak_registry.page) + HAK_SS_SIZE, slot;
-	char *raw = hak_os_map(size), *start, *end;
+	char *raw = hak_os_map(size + HAK_SS_SIZE), *start = (char *)hak_align_up((uintptr_t)raw, HAK_SS_SIZE);
+	char *end = start + size, *raw_end = raw + size + HAK_SS_SIZE;
 
 	if (!raw)
-		return HAK_NO_SLOT;
-	start = (char *)hak_align_up((uintptr_t)raw, HAK_SS_SIZE);
-	end = start + hak_align_up(bytes, hak_registry.page);
+		return NULL;
 	if (start > raw)
 		hak_os_unmap(raw, (size_t)(start - raw));
-	if (raw + size > end)
-		hak_os_unmap(end, (size_t)(raw + size - end));
-	slot = hak_registry_number(start) / HAK_SS_SLABS;
-	if ((uintptr_t)start >= hak_registry.base && registry_claim(slot, n))
+	if (raw_end > end)
+		hak_os_unmap(end, (size_t)(raw_end - end));
+	return start;
+}
+
+/* Where the kernel chooses.  Its next choice is beside its last one, so after the first it is most often good as it is;
+ * the last of little memory can be had in this way only. */
+static char *registry_map_somewhere(size_t size)
+{
+	char *at;
+
+	if (hak_load(&hak_registry.high, relaxed) == 0)
+		return registry_map_and_cut(size);
+	at = hak_os_map(size);
+	if (!at || (uintptr_t)at % HAK_SS_SIZE == 0)
+		return at;
+	hak_os_unmap(at, size);
+	return registry_map_and_cut(size);
+}
+
+static size_t registry_map_follow(size_t n, size_t bytes)
+{
+	size_t size = hak_align_up(bytes, hak_registry.page), slot;
+	char *at = registry_map_somewhere(size);
+
+	if (!at)
+		return HAK_NO_SLOT;
+	slot = hak_registry_number(at) / HAK_SS_SLABS;
+	if ((uintptr_t)at >= hak_registry.base && registry_claim(slot, n))
 		return slot;
-	hak_os_unmap(start, (size_t)(end - start));
+	hak_os_unmap(at, size);
 	return HAK_NO_SLOT;
 }
 
