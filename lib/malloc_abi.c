@@ -88,6 +88,16 @@ HAK_API void *HAK_ABI(pvalloc)(size_t size)
 #define NEW_TEXT "_Znwm"
 #endif
 
+#if defined(__ARM_EABI__) && defined(PIC)
+/* The unwind tables of 32-bit ARM refer to the routines that read them, so that these get linked, and libgcc_s with them.
+ * An unwinder uses its own: these serve the linker, and the C library remains all that is needed. */
+#define ABI_UNWIND __attribute__((weak, visibility("hidden")))
+ABI_UNWIND void __aeabi_unwind_cpp_pr0(void);
+ABI_UNWIND void __aeabi_unwind_cpp_pr1(void);
+ABI_UNWIND void __aeabi_unwind_cpp_pr0(void) {}
+ABI_UNWIND void __aeabi_unwind_cpp_pr1(void) {}
+#endif
+
 typedef void (*abi_handler)(void);
 extern abi_handler _ZSt15get_new_handlerv(void) HAK_WEAK;       /* std::get_new_handler() */
 extern void _ZSt17__throw_bad_allocv(void) HAK_WEAK;            /* std::__throw_bad_alloc() */
