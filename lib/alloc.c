@@ -54,7 +54,9 @@ static bool alloc_is_libc_block(const void *p)
 	before = ((const size_t *)p)[-2];
 	if (head & 2) /* mapped on its own */
 		return ((((uintptr_t)p - 2 * sizeof(size_t) - before) | (before + (head & ~(size_t)7))) & (page - 1)) == 0;
-	if ((head & ~(size_t)7) < 4 * sizeof(size_t) || (head & 8) != 0 || head >> (HAK_ADDRESS_BITS - 1) != 0)
+	/* a size is a multiple of 16, with 32 bits on some machines of 8 */
+	if ((head & ~(size_t)7) < 4 * sizeof(size_t) || (head & (2 * sizeof(size_t) - 8)) != 0 ||
+	    head >> (HAK_ADDRESS_BITS - 1) != 0)
 		return false;
 	return (head & 4) != 0 || !&__curbrk || (const char *)p < __curbrk;
 }
