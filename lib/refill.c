@@ -425,15 +425,14 @@ HAK_FN void hak_refill_visit_all(void)
 	}
 }
 
-/* Free pages inside the heap's slabs go back; of slabs that are as they were after the last time only if `all`. */
-static size_t refill_purge_inside(struct hak_heap *heap, bool all)
+/* Free pages inside the heap's slabs go back. */
+static size_t refill_purge_inside(struct hak_heap *heap)
 {
 	size_t bytes = 0;
 
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		for (struct hak_slab *slab = heap->bins[c].first; slab; slab = slab->next)
-			if (all || slab->purged != slab->free)
-				bytes += hak_slab_purge(slab);
+			bytes += hak_slab_purge(slab);
 	hak_count_process(inside_bytes, bytes);
 	return bytes;
 }
@@ -447,7 +446,7 @@ HAK_FN size_t hak_refill_purge_all(void)
 
 		if (!heap || !hak_heap_visit(heap)) /* an idle heap too: who adopts it meanwhile finds a visitor */
 			continue;
-		bytes += refill_purge_inside(heap, true);
+		bytes += refill_purge_inside(heap);
 		if (!hak_heap_visit_end(heap))
 			hak_refill_leave(heap);
 	}
@@ -686,7 +685,7 @@ static void refill_tend_inside(struct hak_heap *heap, uint32_t now)
 		return;
 	heap->inside_purged = free;
 	heap->inside_stamp = now;
-	refill_purge_inside(heap, false);
+	refill_purge_inside(heap);
 }
 
 static HAK_COLD void refill_tend(struct hak_heap *heap)

@@ -80,6 +80,9 @@ HAK_FN size_t hak_slab_purge(struct hak_slab *slab)
 	size_t size = hak_classes[slab->class].size, page = hak_registry.page, run = 0, bytes = 0;
 	size_t end = (size_t)hak_classes[slab->class].slabs << HAK_SLAB_SHIFT;
 
+	if (slab->fresh & (HAK_FRESH_CLEAN | HAK_FRESH_PURGED))
+		return 0;
+	slab->fresh |= HAK_FRESH_PURGED;
 	for (size_t at = 0; at <= end; at += page) {
 		if (at < end && slab_are_free(slab, at / size, (at + page - 1) / size)) {
 			run += page;
@@ -87,9 +90,10 @@ HAK_FN size_t hak_slab_purge(struct hak_slab *slab)
 		}
 		if (run > 0 && hak_os_purge(hak_slab_base(slab) + at - run, run))
 			bytes += run;
+		else if (run > 0)
+			slab->fresh &= (uint8_t)~HAK_FRESH_PURGED;
 		run = 0;
 	}
-	slab->purged = slab->free;
 	if (bytes > 0) /* its huge page is broken up */
 		hak_store(&hak_registry_slot(slab->number / HAK_SS_SLABS)->huge, 0, relaxed);
 	return bytes;

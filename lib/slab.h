@@ -18,13 +18,13 @@ struct hak_slab {
 	uint16_t free;   /* free blocks; in a mid block's head: its slabs */
 	uint8_t class;
 	uint8_t fresh; /* enum hak_fresh */
-	uint16_t purged; /* free blocks when its free pages were last given back; 0: never */
 	uint64_t bits[HAK_BLOCKS_MAX / 64];
 } HAK_ALIGNED(HAK_LINE);
 
 enum hak_fresh {
 	HAK_FRESH_CLEAN = 1, /* no block was handed out since the kernel gave the memory */
 	HAK_FRESH_ZERO = 2,  /* bits[1] tells which blocks never were: in spans of at most 64 blocks */
+	HAK_FRESH_PURGED = 4, /* no block was put back since its free pages were purged */
 };
 
 _Static_assert(sizeof(struct hak_slab) % HAK_LINE == 0, "heads do not share cache lines");
@@ -56,7 +56,7 @@ HAK_FN unsigned hak_slab_carve(struct hak_slab *slab, void **place, unsigned n);
 /* Takes the lowest block; *zero: its memory is known to be zero. */
 HAK_FN void *hak_slab_carve_one(struct hak_slab *slab, bool *zero);
 
-/* Gives whole pages inside the span that hold no block in use back to the kernel; bytes. */
+/* Gives whole pages inside the span that hold no block in use back to the kernel; bytes, 0 if that was done before. */
 HAK_FN size_t hak_slab_purge(struct hak_slab *slab);
 
 enum hak_put { HAK_PUT_OK, HAK_PUT_TWICE, HAK_PUT_INTERIOR };
@@ -75,6 +75,7 @@ HAK_HOT enum hak_put hak_slab_put(struct hak_slab *slab, const void *p)
 	slab->bits[i >> 6] |= bit;
 	slab->summary |= UINT64_C(1) << (i >> 6);
 	slab->free++;
+	slab->fresh &= (uint8_t)~HAK_FRESH_PURGED;
 	return HAK_PUT_OK;
 }
 

@@ -159,6 +159,7 @@ static void check_purge(unsigned c)
 	bytes = hak_slab_purge(slab);
 	hold(bytes % page == 0 && bytes <= slab->free * (size_t)class->size + page);
 	hold(class->blocks < 2 * stretch || bytes >= page);
+	hold(hak_slab_purge(slab) == 0);
 	for (unsigned i = 0; i < class->blocks; i++)
 		if (i / stretch % 2 == 0) {
 			const char *p = address(i);
