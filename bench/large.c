@@ -164,7 +164,7 @@ static double resident_mb(pid_t child)
 	snprintf(path, sizeof path, "/proc/%ld/statm", (long)child);
 	bench_read_file(path, text, sizeof text);
 	space = strchr(text, ' ');
-	return space != NULL ? (double)strtoul(space, NULL, 10) * (double)sysconf(_SC_PAGESIZE) / mib : 0;
+	return space != NULL ? (double)strtoul(space, NULL, 10) * (double)sysconf(_SC_PAGESIZE) / (double)mib : 0;
 }
 
 /* Looks at the child every millisecond until it ends; says how much memory it held for how long. */

@@ -25,6 +25,9 @@ else
 	cat "$srcdir/tests/golden/exports" > "$work/expected"
 fi
 
+# It is left alone where the C library has no RTLD_DEEPBIND.
+grep -q '(NEEDED).*\[libc\.so\.6\]' "$work/dynamic" || sed -i '/^dlopen$/d' "$work/expected"
+
 needs_only_libc() {
 	sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' "$work/dynamic" > "$work/needs"
 	cat "$work/needs"

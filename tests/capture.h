@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "emulator.h"
 #include "tap.h"
 
 struct capture {
@@ -38,6 +39,7 @@ static inline void capture_words(struct capture *into, int from)
 	while ((now = read(from, into->words + used, sizeof(into->words) - 1 - used)) > 0)
 		used += (size_t)now;
 	into->words[used] = '\0';
+	emulator_cut_words(into->words);
 }
 
 static inline void capture(struct capture *into, void (*run)(const void *), const void *with)

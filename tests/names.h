@@ -12,6 +12,7 @@
 
 #ifdef HAK_NO_LIBC_NAMES
 #include "malloc_abi.h"
+#include "malloc_info.h"
 
 #define malloc hak_abi_malloc
 #define free hak_abi_free
@@ -23,6 +24,11 @@
 #define valloc hak_abi_valloc
 #define pvalloc hak_abi_pvalloc
 #define malloc_usable_size hak_abi_malloc_usable_size
+#define malloc_trim hak_abi_malloc_trim
+#elif !defined(__GLIBC__)
+/* The library has all of the family, musl's headers have not. */
+void *pvalloc(size_t size);
+int malloc_trim(size_t pad);
 #endif
 
 #endif

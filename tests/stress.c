@@ -14,15 +14,11 @@
 #include "resident.h"
 #include "tap.h"
 
-#ifdef HAK_NO_LIBC_NAMES
-#include "malloc_info.h"
-#define malloc_trim hak_abi_malloc_trim
-#endif
-
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define GRAIN 16u
-#define SHADOW_SPAN ((size_t)16 << 30) /* of addresses; what lies beyond is not watched */
+#define HAS_WIDE_ADDRESSES (UINTPTR_MAX > UINT32_MAX)
+#define SHADOW_PLACES ((size_t)1 << (HAS_WIDE_ADDRESSES ? 30 : 28)) /* 16 GiB, or all; what lies beyond is not watched */
 
 enum { mine_count = 256, shared_count = 512, fill_most = 2048 };
 
@@ -60,8 +56,9 @@ static void open_shadow(void)
 {
 	void *first = malloc(1);
 
-	shadow_base = ((uintptr_t)first & ~((uintptr_t)GRAIN - 1)) - SHADOW_SPAN / 4;
-	shadow = map(SHADOW_SPAN / GRAIN);
+	if (HAS_WIDE_ADDRESSES)
+		shadow_base = ((uintptr_t)first & ~((uintptr_t)GRAIN - 1)) - SHADOW_PLACES / 4 * GRAIN;
+	shadow = map(SHADOW_PLACES);
 	free(first);
 }
 
@@ -70,7 +67,7 @@ static void mark(const struct block *b, unsigned char from, unsigned char to)
 {
 	size_t first = ((uintptr_t)b->at - shadow_base) / GRAIN, count = b->size / GRAIN;
 
-	if (first >= SHADOW_SPAN / GRAIN || first + count >= SHADOW_SPAN / GRAIN)
+	if (first >= SHADOW_PLACES || first + count >= SHADOW_PLACES)
 		return;
 	for (size_t i = 0; i < count; i++) {
 		if (i == 256 && count > 512)
@@ -156,12 +153,12 @@ static size_t some_size(uint64_t *state)
 
 	r >>= 8;
 	if (kind == 0)
-		return r % (5 * MIB);
+		return (size_t)(r % (5 * MIB));
 	if (kind < 4)
-		return r % (400 * KIB);
+		return (size_t)(r % (400 * KIB));
 	if (kind < 32)
-		return r % (40 * KIB);
-	return r % 1100;
+		return (size_t)(r % (40 * KIB));
+	return (size_t)(r % 1100);
 }
 
 static void make(struct block *b, uint64_t *state)

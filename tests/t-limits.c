@@ -230,6 +230,8 @@ int main(void)
 
 	if (!RESIDENT_MEANS_SOMETHING)
 		skip_all("a sanitizer needs address space");
+	if (is_emulated())
+		skip_all("the emulator sets no limit on addresses");
 	for (size_t limit = 0; limit < 4 * MIB; limit = limit * 2 + 64 * KIB)
 		in_child("the first call", begin_with, limit, 100);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)

@@ -427,8 +427,7 @@ int main(void)
 	static const struct model careless_end = { three_owners, { end_carelessly, send_to_first }, check, 2 };
 	static const struct model careless_send = { three_owners, { end, send_carelessly }, check, 2 };
 
-	if (!EXPLORE_WORKS)
-		skip_all("not under ThreadSanitizer");
+	explore_or_skip_all();
 	for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++)
 		explore_good(models[i].name, &models[i].model);
 	explore_bad("an end that looks at the inbox first", &careless_end);

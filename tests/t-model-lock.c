@@ -62,8 +62,7 @@ int main(void)
 	static const struct model three = { reset, { pass, pass_twice, pass }, check_four, 3 };
 	static const struct model forgetful = { reset_forgetful, { pass_twice, pass_twice }, check_four, 2 };
 
-	if (!EXPLORE_WORKS)
-		skip_all("not under ThreadSanitizer");
+	explore_or_skip_all();
 	explore_good("two threads", &two);
 	explore_good("three threads", &three);
 	explore_bad("a release that wakes nobody", &forgetful);

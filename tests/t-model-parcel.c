@@ -19,8 +19,8 @@ HAK_FN void *hak_meta_alloc(size_t size, size_t align)
 }
 
 static struct {
-	struct hak_parcel parcel;
-} parcels[parcel_count] HAK_ALIGNED(HAK_PARCEL_SIZE);
+	struct hak_parcel parcel HAK_ALIGNED(HAK_PARCEL_SIZE);
+} parcels[parcel_count];
 
 static unsigned owner[parcel_count]; /* thread + 1; 0: in the stock or the inbox */
 static hak_inbox inbox;
@@ -240,8 +240,7 @@ int main(void)
 	};
 	static const struct model untagged = { three_untagged, { get_put, get_two_put_crosswise }, check_three, 3 };
 
-	if (!EXPLORE_WORKS)
-		skip_all("not under ThreadSanitizer");
+	explore_or_skip_all();
 	for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++)
 		explore_good(models[i].name, &models[i].model);
 	explore_bad("stock without its counter", &untagged);

@@ -442,7 +442,7 @@ static void run_again(const void *with)
 	char *words[] = { writable(program), writable(again->mode), NULL };
 	char *settings[] = { writable(again->setting), NULL };
 
-	execve(program, words, settings);
+	emulator_exec(words, settings);
 	_exit(99);
 }
 

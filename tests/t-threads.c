@@ -79,8 +79,8 @@ static size_t some_size(uint64_t *state)
 	uint64_t r = next_random(state);
 
 	if (r % 64 == 0)
-		return r / 64 % (200 * KIB);
-	return r % 8 == 0 ? r / 8 % (8 * KIB) : r / 8 % 600;
+		return (size_t)(r / 64 % (200 * KIB));
+	return (size_t)(r % 8 == 0 ? r / 8 % (8 * KIB) : r / 8 % 600);
 }
 
 /* ---- frees elsewhere, of every size ---- */

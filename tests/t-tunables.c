@@ -228,7 +228,8 @@ static void check_suffix_overflow(const void *with)
 	hold(hak_tunables_set(i, "17592186044416M") == ERANGE);
 	hold(hak_tunables_set(i, "17179869184G") == ERANGE);
 	hold(hak_tunables_value(i) == (size_t)256 << 20);
-	hold(sizeof(size_t) < 8 || hak_tunables_set(i, "17179869183G") == 0);
+	if (sizeof(size_t) == 8)
+		hold(hak_tunables_set(i, "17179869183G") == 0);
 	hold(hak_tunables_set(find("fc_cap"), "1K") == EINVAL); /* not a size */
 }
 

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* emulator: what is different where tests run under qemu-user, by `make check RUNNER='qemu-... '`.  Allocates nothing.
+ *
+ * It is told by RUNNER, as the emulator does what it can not to be noticed. */
+#ifndef EMULATOR_H
+#define EMULATOR_H
+
+#include "tap.h"
+
+static inline bool is_emulated(void)
+{
+	const char *runner = getenv("RUNNER");
+
+	return runner != NULL && strstr(runner, "qemu") != NULL;
+}
+
+/* Cuts off what the emulator itself says of a program that was killed; it comes last. */
+static inline void emulator_cut_words(char *words)
+{
+	char *own = is_emulated() ? strstr(words, "qemu: uncaught target signal") : NULL;
+
+	if (own != NULL)
+		*own = '\0';
+}
+
+/* execve that works for a program of the emulated machine: RUNNER's words go before it.  Returns if it fails. */
+static inline void emulator_exec(char **words, char **settings)
+{
+	static char line[512];
+	char *all[16], *rest = line;
+	const char *runner = getenv("RUNNER");
+	size_t n = 0;
+
+	need(runner == NULL || strlen(runner) < sizeof(line));
+	strcpy(line, runner != NULL ? runner : "");
+	while (n < 8 && (all[n] = strtok_r(rest, " ", &rest)) != NULL)
+		n++;
+	for (size_t i = 0; i < 7 && words[i] != NULL; i++)
+		all[n++] = words[i];
+	all[n] = NULL;
+	execvpe(all[0], all, settings);
+}
+
+#endif
