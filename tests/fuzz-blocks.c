@@ -7,11 +7,6 @@
 
 #include "names.h"
 
-#ifdef HAK_NO_LIBC_NAMES
-#include "malloc_info.h"
-#define malloc_trim hak_abi_malloc_trim
-#endif
-
 enum { block_count = 64 };
 
 struct block {
@@ -27,10 +22,7 @@ static unsigned char next_fill;
 
 static bool is_filled(const struct block *block, size_t size)
 {
-	for (size_t i = 0; i < size; i++)
-		if (block->at[i] != block->fill)
-			return false;
-	return true;
+	return size == 0 || (block->at[0] == block->fill && memcmp(block->at, block->at + 1, size - 1) == 0);
 }
 
 static bool is_apart(const struct block *block)

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "names.h"
+#include "random.h"
 #include "resident.h"
 #include "tap.h"
 
@@ -33,14 +34,6 @@ static _Atomic unsigned char *shadow;
 static uintptr_t shadow_base;
 static atomic_bool stop;
 static atomic_ulong operations;
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state >> 11;
-}
 
 static void *map(size_t size)
 {

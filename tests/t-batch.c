@@ -8,6 +8,7 @@
 #include "superslab.h"
 #include "tap.h"
 #include "tunables.h"
+#include "window.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -244,9 +245,7 @@ static void check_refusal(void)
 
 int main(void)
 {
-	need(hak_registry_start());
-	if (hak_registry.follow)
-		skip_all("the kernel chooses the addresses here");
+	start_window();
 	hak_superslab_prewarm(superslabs);
 	while (hak_pool_counts().used == 0 && (uint32_t)hak_registry_slot(0)->word != UINT32_MAX)
 		need(hak_superslab_grow(true));

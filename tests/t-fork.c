@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "names.h"
+#include "random.h"
 #include "resident.h"
 #include "tap.h"
 
@@ -16,14 +17,6 @@
 #define CHILD_MAY_HAVE_THREADS RESIDENT_MEANS_SOMETHING /* ThreadSanitizer does not let it */
 
 enum { churners = 3, shared_count = 32, handler_blocks = 8 };
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state >> 11;
-}
 
 static size_t some_size(uint64_t *state)
 {

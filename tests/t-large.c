@@ -11,6 +11,7 @@
 #include "registry.h"
 #include "tap.h"
 #include "tunables.h"
+#include "window.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -433,9 +434,7 @@ static void check_absurd_growth(void)
 
 int main(void)
 {
-	need(hak_registry_start());
-	if (hak_registry.follow)
-		skip_all("the kernel chooses the addresses here");
+	start_window();
 	check_sizes();
 	check_alignments();
 	check_cache();

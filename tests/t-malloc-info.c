@@ -30,29 +30,11 @@
 #include <limits.h>
 #include <string.h>
 
+#include "blocks.h"
 #include "capture.h"
-#include "malloc_abi.h"
 #include "tap.h"
 
-#define MANY 2000
-
-static void *blocks[MANY];
 static char text[1 << 16];
-
-static void take(size_t size)
-{
-	for (unsigned i = 0; i < MANY; i++) {
-		blocks[i] = HAK_ABI(malloc)(size);
-		hold(blocks[i] != NULL);
-		memset(blocks[i], 1, size);
-	}
-}
-
-static void give(void)
-{
-	for (unsigned i = 0; i < MANY; i++)
-		HAK_ABI(free)(blocks[i]);
-}
 
 /* ---- the layout is the C library's ---- */
 

@@ -9,6 +9,7 @@
 #include "superslab.h"
 #include "tap.h"
 #include "tunables.h"
+#include "window.h"
 
 #define KIB ((size_t)1 << 10)
 
@@ -180,9 +181,7 @@ static void check_threshold(void)
 
 int main(void)
 {
-	need(hak_registry_start());
-	if (hak_registry.follow)
-		skip_all("the kernel chooses the addresses here");
+	start_window();
 	check_sizes();
 	check_alignments();
 	check_resize();

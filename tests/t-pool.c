@@ -2,20 +2,12 @@
 /* The room pool: runs, batches, dirt and hints, against a plain array.  With several threads: t-model-pool.  Links: rooms. */
 #include "pool.h"
 
+#include "random.h"
 #include "tap.h"
 
 enum { slot_count = 5, slab_count = slot_count * 32 };
 
 static bool is_free[slab_count], is_dirty[slab_count];
-static uint64_t seed = 88172645463325252u;
-
-static unsigned next_random(unsigned below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (unsigned)(seed >> 20) % below;
-}
 
 /* ---- the array ---- */
 
@@ -77,10 +69,10 @@ static bool give_run(size_t number, unsigned k, bool dirty)
 
 static void step_take(void)
 {
-	unsigned k = 1 + next_random(next_random(4) ? 8 : 32), align = 1u << next_random(6);
+	unsigned k = 1 + random_below(random_below(4) ? 8 : 32), align = 1u << random_below(6);
 	struct hak_run run;
 
-	if (next_random(2))
+	if (random_below(2))
 		align = 1;
 	if (!hak_pool_take(k, align, &run)) {
 		hold(!has_run(k, align));
@@ -98,7 +90,7 @@ static void step_take(void)
 
 static void step_take_many(void)
 {
-	unsigned n = 1 + next_random(8);
+	unsigned n = 1 + random_below(8);
 	uint32_t dirty = 0, mask;
 	size_t slot = 0;
 
@@ -116,8 +108,8 @@ static void step_take_many(void)
 
 static void step_take_at(void)
 {
-	size_t number = next_random(slab_count);
-	unsigned k = 1 + next_random(6);
+	size_t number = random_below(slab_count);
+	unsigned k = 1 + random_below(6);
 	bool dirty, can = run_is_free(number, k);
 
 	hold(hak_pool_take_at(number, k, &dirty) == can);
@@ -127,19 +119,19 @@ static void step_take_at(void)
 
 static void step_give(void)
 {
-	size_t number = next_random(slab_count);
+	size_t number = random_below(slab_count);
 	unsigned k = 1;
 
 	if (is_free[number])
 		return;
-	while ((number + k) / 32 == number / 32 && !is_free[number + k] && next_random(4))
+	while ((number + k) / 32 == number / 32 && !is_free[number + k] && random_below(4))
 		k++;
-	hold(give_run(number, k, next_random(2)) == run_is_free(number / 32 * 32, 32));
+	hold(give_run(number, k, random_below(2)) == run_is_free(number / 32 * 32, 32));
 }
 
 static void step_purge(void)
 {
-	size_t slot = next_random(slot_count);
+	size_t slot = random_below(slot_count);
 	uint32_t mask = hak_pool_take_free(slot, false);
 
 	for (unsigned i = 0; i < 32; i++) {
@@ -156,7 +148,7 @@ static void step_purge(void)
 static void check_many_steps(void)
 {
 	for (int i = 0; i < 60000; i++) {
-		switch (next_random(8)) {
+		switch (random_below(8)) {
 		case 0:
 			step_take();
 			break;

@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "capture.h"
 #include "os.h"
+#include "random.h"
 #include "superslab.h"
 #include "tap.h"
 #include "tunables.h"
@@ -18,15 +19,6 @@ static void *live[live_most];
 static unsigned live_class[live_most];
 static unsigned live_heap[live_most];
 static size_t live_count;
-static uint64_t seed = 88172645463325252u;
-
-static unsigned next_random(unsigned below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (unsigned)(seed >> 20) % below;
-}
 
 static void start(void)
 {
@@ -126,9 +118,9 @@ static void check_first(unsigned class)
 
 static void step(void)
 {
-	unsigned h = next_random(heap_count), c = next_random(4) ? next_random(20) : next_random(HAK_CLASS_COUNT);
+	unsigned h = random_below(heap_count), c = random_below(4) ? random_below(20) : random_below(HAK_CLASS_COUNT);
 
-	if (live_count < 4000 && next_random(100) < (seed >> 40) % 100) {
+	if (live_count < 4000 && random_below(2)) {
 		void *p = take(heaps[h], c);
 
 		need(p != NULL);
@@ -138,7 +130,7 @@ static void step(void)
 		return;
 	}
 	if (live_count > 0) {
-		size_t i = next_random((unsigned)live_count);
+		size_t i = random_below((unsigned)live_count);
 
 		give(heaps[h], live[i]); /* often not its owner */
 		live[i] = live[--live_count];
@@ -195,7 +187,7 @@ static void check_counts(void)
 static void check_leave(void)
 {
 	while (live_count > 0)
-		give(heaps[next_random(heap_count)], live[--live_count]);
+		give(heaps[random_below(heap_count)], live[--live_count]);
 	for (unsigned h = 0; h < heap_count; h++)
 		hak_refill_leave(heaps[h]);
 	hold(hak_pool_counts().used == 0);

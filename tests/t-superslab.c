@@ -7,6 +7,7 @@
 #include "os.h"
 #include "tap.h"
 #include "tunables.h"
+#include "window.h"
 
 #define KIB ((size_t)1 << 10)
 
@@ -112,9 +113,7 @@ int main(void)
 {
 	unsigned three = 3;
 
-	need(hak_registry_start());
-	if (hak_registry.follow)
-		skip_all("the kernel chooses the addresses here");
+	start_window();
 	capture_silent("prewarm", prewarm, &three);
 	capture_silent("a wall", wall, NULL);
 	check_parts();

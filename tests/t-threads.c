@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "names.h"
+#include "random.h"
 #include "resident.h"
 #include "tap.h"
 
@@ -14,14 +15,6 @@
 #define MIB ((size_t)1 << 20)
 
 static unsigned times = 1;
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state >> 11;
-}
 
 static pthread_t start(void *(*run)(void *), void *with)
 {
