@@ -74,7 +74,7 @@ static void report(const char *mode, const struct heap *heap, long peak)
 		malloc_trim(0);
 
 	bench_print("hold mode=%s live_kb=%zu peak_kb=%ld after_kb=%ld idle_kb=%ld trim_kb=%ld\n", mode,
-		heap->live * heap->size >> 10, peak, after, idle, bench_rss_kb());
+		    heap->live * heap->size >> 10, peak, after, idle, bench_rss_kb());
 }
 
 static void hold(const char *mode, struct heap *heap)

@@ -49,7 +49,7 @@ static void free_slots(size_t count)
 /* Images have few sizes: 1280x720 to 3840x2160 pixels of three or four bytes. */
 static char *new_image(void)
 {
-	static const size_t sizes[] = {1280 * 720 * 3, 1920 * 1080 * 3, 1920 * 1080 * 4,
+	static const size_t sizes[] = {1280 * 720 * 3,  1920 * 1080 * 3, 1920 * 1080 * 4,
 				       2560 * 1440 * 4, 3840 * 2160 * 3, 3840 * 2160 * 4};
 	size_t size = sizes[bench_pick_high(bench_random(&random_state), sizeof sizes / sizeof sizes[0])];
 
@@ -201,7 +201,8 @@ static void measure(const struct part *part, char *budget, char *seed)
 	if (status != 0)
 		bench_die("the part %s failed (wait status %d)", part->name, status);
 	double user = seconds_of(usage.ru_utime), sys = seconds_of(usage.ru_stime);
-	bench_print("large part=%s time_s=%.3f cpu_s=%.3f user_s=%.3f sys_s=%.3f peak_kb=%ld rss_mb_s=%.1f faults=%ld\n",
+	bench_print(
+		"large part=%s time_s=%.3f cpu_s=%.3f user_s=%.3f sys_s=%.3f peak_kb=%ld rss_mb_s=%.1f faults=%ld\n",
 		part->name, seconds, user + sys, user, sys, usage.ru_maxrss, integral, usage.ru_minflt);
 }
 

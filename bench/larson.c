@@ -95,9 +95,10 @@ static void report(const struct estate *estates, struct bench_span span)
 		replaced += estates[i].replaced;
 		lives += estates[i].lives;
 	}
-	bench_print("larson threads=%zu lives=%" PRIu64 " ops_per_s=%.0f ns_per_op=%.2f cpu_ns_per_op=%.2f peak_kb=%ld faults=%ld\n",
-		plan.threads, lives, (double)replaced / span.wall, span.wall * 1e9 / (double)replaced,
-		span.cpu * 1e9 / (double)replaced, bench_peak_kb(), bench_faults());
+	bench_print("larson threads=%zu lives=%" PRIu64
+		    " ops_per_s=%.0f ns_per_op=%.2f cpu_ns_per_op=%.2f peak_kb=%ld faults=%ld\n",
+		    plan.threads, lives, (double)replaced / span.wall, span.wall * 1e9 / (double)replaced,
+		    span.cpu * 1e9 / (double)replaced, bench_peak_kb(), bench_faults());
 }
 
 int main(int argc, char **argv)

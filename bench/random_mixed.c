@@ -56,16 +56,17 @@ static void report(const struct cost *start, const struct cost *rest, size_t slo
 	double seconds = start->span.wall + rest->span.wall;
 
 	bench_print("random_mixed iters=%" PRIu64 " slots=%zu ops_per_s=%.0f ns_per_op=%.2f peak_kb=%ld faults=%ld",
-		operations, slots, (double)operations / seconds, seconds * 1e9 / (double)operations, bench_peak_kb(),
-		bench_faults() - own_faults);
+		    operations, slots, (double)operations / seconds, seconds * 1e9 / (double)operations,
+		    bench_peak_kb(), bench_faults() - own_faults);
 }
 
 static void report_phases(const struct cost *start, const struct cost *rest)
 {
 	double steady = rest->operations > 0 ? rest->span.wall * 1e9 / (double)rest->operations : 0;
 
-	bench_print(" start_s=%.6f start_cpu_s=%.6f start_ns_per_op=%.2f start_faults=%ld start_peak_kb=%ld", start->span.wall,
-		start->span.cpu, start->span.wall * 1e9 / (double)start->operations, start->faults, start->peak_kb);
+	bench_print(" start_s=%.6f start_cpu_s=%.6f start_ns_per_op=%.2f start_faults=%ld start_peak_kb=%ld",
+		    start->span.wall, start->span.cpu, start->span.wall * 1e9 / (double)start->operations,
+		    start->faults, start->peak_kb);
 	bench_print(" steady_s=%.6f steady_ns_per_op=%.2f steady_faults=%ld", rest->span.wall, steady, rest->faults);
 }
 

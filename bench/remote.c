@@ -126,7 +126,9 @@ int main(int argc, char **argv)
 
 	struct bench_span span = run(bench_map(count, sizeof(struct pair)), count);
 	double all = (double)blocks * (double)count;
-	bench_print("remote pairs=%zu blocks=%.0f ops_per_s=%.0f ns_per_op=%.2f cpu_ns_per_op=%.2f peak_kb=%ld faults=%ld\n",
-		count, all, all / span.wall, span.wall * 1e9 / all, span.cpu * 1e9 / all, bench_peak_kb(), bench_faults());
+	bench_print("remote pairs=%zu blocks=%.0f ops_per_s=%.0f ns_per_op=%.2f cpu_ns_per_op=%.2f peak_kb=%ld "
+		    "faults=%ld\n",
+		    count, all, all / span.wall, span.wall * 1e9 / all, span.cpu * 1e9 / all, bench_peak_kb(),
+		    bench_faults());
 	return 0;
 }

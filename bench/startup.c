@@ -38,8 +38,8 @@ static void report_child(void)
 	long virtual_kb = bench_proc_kb("/proc/self/status", "VmSize");
 	int mappings = count_mappings();
 
-	bench_print(" rss_kb=%ld anon_kb=%ld vsz_kb=%ld mappings=%d faults=%ld\n", rss, private_kb, virtual_kb, mappings,
-		faults);
+	bench_print(" rss_kb=%ld anon_kb=%ld vsz_kb=%ld mappings=%d faults=%ld\n", rss, private_kb, virtual_kb,
+		    mappings, faults);
 }
 
 /* ---- the parent ---- */

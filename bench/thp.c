@@ -62,8 +62,9 @@ static void threads(void)
 static void larson(void)
 {
 	char path[4096];
-	char *argv[] = {(char[]){"larson"}, (char[]){"1"}, (char[]){"8"}, (char[]){"1000"}, (char[]){"5000"},
-			(char[]){"100"}, (char[]){"4141"}, (char[]){"4"}, NULL};
+	char *argv[] = {(char[]){"larson"}, (char[]){"1"},    (char[]){"8"},
+			(char[]){"1000"},   (char[]){"5000"}, (char[]){"100"},
+			(char[]){"4141"},   (char[]){"4"},    NULL};
 	ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "larson");
 
 	if (length < 0)

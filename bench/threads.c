@@ -80,7 +80,7 @@ static void storm(size_t count)
 	for (size_t i = 0; i < table_size; i++)
 		swap_into_table(i, NULL);
 	bench_print("threads mode=storm threads=%zu ops_per_s=%.0f us_per_thread=%.2f", count, (double)count / seconds,
-		seconds * 1e6 / (double)count);
+		    seconds * 1e6 / (double)count);
 	report_memory(peak);
 }
 
@@ -138,7 +138,8 @@ static void scale(size_t count, double seconds)
 	for (size_t i = 0; i < count; i++)
 		operations += workers[i].operations;
 	bench_print("threads mode=scale threads=%zu ops_per_s=%.0f ns_per_op=%.2f cpu_ns_per_op=%.2f", count,
-		(double)operations / span.wall, span.wall * 1e9 / (double)operations, span.cpu * 1e9 / (double)operations);
+		    (double)operations / span.wall, span.wall * 1e9 / (double)operations,
+		    span.cpu * 1e9 / (double)operations);
 	report_memory(bench_peak_kb());
 }
 

@@ -57,7 +57,9 @@ int main(int argc, char **argv)
 	double start = bench_seconds();
 	(empty ? no_pairs : pairs)(rounds, size, batch);
 	double seconds = bench_seconds() - start;
-	bench_print("tiny_hot iters=%" PRIu64 " size=%zu batch=%zu ops_per_s=%.0f ns_per_op=%.2f peak_kb=%ld faults=%ld\n",
-		done, size, batch, (double)done / seconds, seconds * 1e9 / (double)done, bench_peak_kb(), bench_faults());
+	bench_print("tiny_hot iters=%" PRIu64
+		    " size=%zu batch=%zu ops_per_s=%.0f ns_per_op=%.2f peak_kb=%ld faults=%ld\n",
+		    done, size, batch, (double)done / seconds, seconds * 1e9 / (double)done, bench_peak_kb(),
+		    bench_faults());
 	return 0;
 }

@@ -18,10 +18,9 @@ struct capture {
 	char words[4096];
 };
 
-__attribute__((noreturn))
-static inline void capture_child(int words, void (*run)(const void *), const void *with)
+__attribute__((noreturn)) static inline void capture_child(int words, void (*run)(const void *), const void *with)
 {
-	struct rlimit none = { 0, 0 };
+	struct rlimit none = {0, 0};
 
 	tap_failed = 0; /* the parent's do not count here */
 	setrlimit(RLIMIT_CORE, &none);
@@ -44,7 +43,7 @@ static inline void capture_words(struct capture *into, int from)
 
 static inline void capture(struct capture *into, void (*run)(const void *), const void *with)
 {
-	int ends[2] = { -1, -1 };
+	int ends[2] = {-1, -1};
 	pid_t child;
 
 	need(pipe(ends) == 0);

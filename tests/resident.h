@@ -45,16 +45,16 @@ static inline size_t resident(void)
 }
 
 /* A point: not more than this many MiB above `before`. */
-#define resident_within(before, mib)                                                                                   \
-	do {                                                                                                           \
-		size_t now = resident(), grown = now > (before) ? now - (before) : 0;                                  \
-		if (!RESIDENT_MEANS_SOMETHING)                                                                         \
-			skip("memory is a sanitizer's too");                                                           \
-		else if (is_emulated())                                                                                \
-			skip("memory is the emulator's too");                                                          \
-		else                                                                                                   \
-			ok(grown <= (size_t)(mib) << 20, "grown by %zu KiB, at most %zu", grown >> 10,                 \
-			   (size_t)(mib) << 10);                                                                       \
+#define resident_within(before, mib)                                                                   \
+	do {                                                                                           \
+		size_t now = resident(), grown = now > (before) ? now - (before) : 0;                  \
+		if (!RESIDENT_MEANS_SOMETHING)                                                         \
+			skip("memory is a sanitizer's too");                                           \
+		else if (is_emulated())                                                                \
+			skip("memory is the emulator's too");                                          \
+		else                                                                                   \
+			ok(grown <= (size_t)(mib) << 20, "grown by %zu KiB, at most %zu", grown >> 10, \
+			   (size_t)(mib) << 10);                                                       \
 	} while (0)
 
 #endif

@@ -19,7 +19,8 @@
 #define MIB ((size_t)1 << 20)
 #define GRAIN 16u
 #define HAS_WIDE_ADDRESSES (UINTPTR_MAX > UINT32_MAX)
-#define SHADOW_PLACES ((size_t)1 << (HAS_WIDE_ADDRESSES ? 30 : 28)) /* 16 GiB, or all; what lies beyond is not watched */
+#define SHADOW_PLACES \
+	((size_t)1 << (HAS_WIDE_ADDRESSES ? 30 : 28)) /* 16 GiB, or all; what lies beyond is not watched */
 
 enum { mine_count = 256, shared_count = 512, fill_most = 2048 };
 
@@ -206,7 +207,8 @@ static void resize(struct block *b, uint64_t *state)
 /* Gives a block to whoever comes, and takes what was there. */
 static void trade(struct block **b, uint64_t *state)
 {
-	struct block *other = atomic_exchange_explicit(&shared[next_random(state) % shared_count], *b, memory_order_acq_rel);
+	struct block *other =
+		atomic_exchange_explicit(&shared[next_random(state) % shared_count], *b, memory_order_acq_rel);
 
 	*b = other;
 	if (other->at != NULL)
@@ -297,7 +299,8 @@ static size_t argument(int argc, char **argv, int i, size_t preset)
 
 int main(int argc, char **argv)
 {
-	size_t seconds = argument(argc, argv, 1, 2), count = argument(argc, argv, 2, 4), seed = argument(argc, argv, 3, 1);
+	size_t seconds = argument(argc, argv, 1, 2), count = argument(argc, argv, 2, 4),
+	       seed = argument(argc, argv, 3, 1);
 	struct worker *workers = map(count * sizeof(*workers));
 	time_t end = time(NULL) + (time_t)seconds;
 

@@ -68,7 +68,7 @@ static void check_list(void)
 
 static struct hakmem_option option_of(const char *name)
 {
-	struct hakmem_option option = { 0 };
+	struct hakmem_option option = {0};
 
 	for (unsigned i = 0; hakmem_option_list(i, &option, sizeof(option)) == 0; i++)
 		if (strcmp(option.name, name) == 0)
@@ -180,7 +180,7 @@ static void check_structures(void)
 		size_t struct_size;
 		uint64_t live_blocks;
 		uint64_t untouched;
-	} small = { 0, 0, 99 };
+	} small = {0, 0, 99};
 
 	memset(&large, 0xff, sizeof(large));
 	is(hakmem_stats((struct hakmem_stats *)(void *)&large, sizeof(large)), 0);

@@ -8,15 +8,16 @@ static void check_table(void)
 {
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		const struct hak_class *class = &hak_classes[c];
-		size_t span = (size_t)class->slabs * HAK_SLAB_SIZE;
+		size_t span = (size_t) class->slabs * HAK_SLAB_SIZE;
 
 		hold(c == 0 || class->size > hak_classes[c - 1].size);
 		hold(class->size % HAK_ALIGN == 0);
 		hold(class->slabs >= 1 && class->slabs <= HAK_SPAN_MAX);
 		hold(class->blocks == span / class->size && class->blocks <= HAK_BLOCKS_MAX);
-		hold(span - (size_t)class->blocks * class->size <= span / 8); /* what is left over */
+		hold(span - (size_t) class->blocks * class->size <= span / 8); /* what is left over */
 		/* four per doubling: at most a fifth is wasted on the largest misfit, and 15 bytes on the smallest */
-		hold(c == 0 || class->size <= hak_classes[c - 1].size + 16 || class->size * 4 <= hak_classes[c - 1].size * 5);
+		hold(c == 0 || class->size <= hak_classes[c - 1].size + 16 ||
+		     class->size * 4 <= hak_classes[c - 1].size * 5);
 	}
 	ok(failures() == 0, "%u classes", HAK_CLASS_COUNT);
 	is(hak_classes[0].size, 16);
@@ -30,7 +31,8 @@ static void check_sizes(void)
 	for (size_t size = 1; size <= HAK_CLASS_MAX; size++) {
 		unsigned c = hak_class_of(size);
 
-		if (!hold(c < HAK_CLASS_COUNT && hak_classes[c].size >= size && (c == 0 || hak_classes[c - 1].size < size)))
+		if (!hold(c < HAK_CLASS_COUNT && hak_classes[c].size >= size &&
+			  (c == 0 || hak_classes[c - 1].size < size)))
 			note("size %zu, class %u", size, c);
 	}
 	ok(failures() == 0, "each size to 64 KiB has the smallest class that holds it");
@@ -58,7 +60,7 @@ static void check_offsets(unsigned c)
 {
 	const struct hak_class *class = &hak_classes[c];
 
-	for (size_t offset = 0; offset < (size_t)class->slabs * HAK_SLAB_SIZE; offset++) {
+	for (size_t offset = 0; offset < (size_t) class->slabs * HAK_SLAB_SIZE; offset++) {
 		size_t expected = offset / class->size;
 
 		if (offset % class->size != 0 || expected >= class->blocks)

@@ -10,7 +10,7 @@ extern void *__libc_memalign(size_t align, size_t size) __attribute__((weak));
 
 enum { ring_size = 50 };
 
-static const size_t large[] = { 100000, 131072, 300000, 1 << 20, 5 << 20 };
+static const size_t large[] = {100000, 131072, 300000, 1 << 20, 5 << 20};
 
 static unsigned char *foreign(size_t size)
 {
@@ -29,7 +29,7 @@ static bool is_filled(const unsigned char *p, size_t size)
 /* Some live at a time, so that they lie between others and are freed in another order. */
 static void check_small(void)
 {
-	unsigned char *ring[ring_size] = { NULL };
+	unsigned char *ring[ring_size] = {NULL};
 
 	for (size_t size = 0; size < 5000; size++) {
 		unsigned char **place = &ring[size * 7 % ring_size];

@@ -39,7 +39,7 @@ static unsigned char *make(size_t size, unsigned char byte)
 /* ---- threads that never rest ---- */
 
 static _Atomic(unsigned char *) shared[shared_count]; /* blocks that change hands */
-static unsigned char *kept[churners][shared_count];    /* blocks that their makers keep until the end */
+static unsigned char *kept[churners][shared_count];   /* blocks that their makers keep until the end */
 static atomic_bool stop;
 static atomic_uint ready;
 
@@ -126,7 +126,7 @@ static void free_inherited(void)
 
 static void work(uint64_t seed, int rounds)
 {
-	unsigned char *mine[50] = { NULL };
+	unsigned char *mine[50] = {NULL};
 
 	for (int i = 0; i < rounds; i++) {
 		unsigned char **place = &mine[next_random(&seed) % 50];
@@ -156,7 +156,8 @@ static void child(int number)
 	if (number % 2 == 0)
 		free_inherited();
 	work((uint64_t)number * 31 + 1, 30);
-	if (number % 8 == 1 && CHILD_MAY_HAVE_THREADS && pthread_create(&thread, NULL, work_in_thread, (void *)(uintptr_t)(number + 1)) == 0)
+	if (number % 8 == 1 && CHILD_MAY_HAVE_THREADS &&
+	    pthread_create(&thread, NULL, work_in_thread, (void *)(uintptr_t)(number + 1)) == 0)
 		pthread_join(thread, NULL);
 	if (number % 16 == 3) { /* a grandchild */
 		pid_t pid = fork();
@@ -272,7 +273,8 @@ int main(void)
 		skip_all("the emulator's own locks do not survive a fork among threads");
 	pthread_atfork(handle, handle, handle);
 	check_forks(forks);
-	ok(handler_calls >= 2 * handler_sets * forks, "handlers that allocate, before ours and after: %d calls", handler_calls);
+	ok(handler_calls >= 2 * handler_sets * forks, "handlers that allocate, before ours and after: %d calls",
+	   handler_calls);
 	check_lineage(50);
 	check_child_memory();
 	for (int i = 0; i < handler_blocks; i++)

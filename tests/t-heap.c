@@ -9,7 +9,8 @@
 static void check_empty(void)
 {
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
-		hold(*hak_empty_heap.caches[c].top == NULL && hak_empty_heap.caches[c].top == hak_empty_heap.caches[c].end);
+		hold(*hak_empty_heap.caches[c].top == NULL &&
+		     hak_empty_heap.caches[c].top == hak_empty_heap.caches[c].end);
 	for (size_t i = 0; i <= HAK_TINY_MAX / HAK_ALIGN; i++)
 		hold(*hak_empty_heap.direct[i]->top == NULL);
 	ok(failures() == 0, "the empty heap has nothing and takes nothing");

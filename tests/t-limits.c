@@ -34,7 +34,7 @@ struct limits {
 
 static void limit_addresses(size_t more)
 {
-	struct rlimit limit = { 0, 0 };
+	struct rlimit limit = {0, 0};
 
 	need(getrlimit(RLIMIT_AS, &limit) == 0);
 	limit.rlim_cur = resident_field(0) + more;
@@ -43,10 +43,11 @@ static void limit_addresses(size_t more)
 
 static struct blocks open_blocks(size_t size)
 {
-	void *place = mmap(NULL, block_most * sizeof(void *), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *place =
+		mmap(NULL, block_most * sizeof(void *), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	need(place != MAP_FAILED);
-	return (struct blocks){ place, 0, size };
+	return (struct blocks){place, 0, size};
 }
 
 static bool take_one(struct blocks *b)
@@ -114,7 +115,7 @@ static void exhaust(const void *with)
 /* What one size had, another can have. */
 static void exhaust_in_turns(const void *with)
 {
-	static const size_t sizes[] = { 64, 70000, 1000, 3 * MIB, 30000, 16, 500000, 2 * MIB, 5000 };
+	static const size_t sizes[] = {64, 70000, 1000, 3 * MIB, 30000, 16, 500000, 2 * MIB, 5000};
 	const struct limits *l = with;
 	struct blocks b = open_blocks(0);
 
@@ -182,7 +183,7 @@ static void *take_in_thread(void *with)
 static void exhaust_in_threads(const void *with)
 {
 	const struct limits *l = with;
-	struct blocks b[3] = { open_blocks(l->size), open_blocks(l->size), open_blocks(l->size) };
+	struct blocks b[3] = {open_blocks(l->size), open_blocks(l->size), open_blocks(l->size)};
 	pthread_t threads[3];
 
 	limit_addresses(l->limit + 32 * MIB); /* stacks too */
@@ -215,7 +216,7 @@ static void begin_with(const void *with)
 
 static void in_child(const char *name, void (*run)(const void *), size_t limit, size_t size)
 {
-	const struct limits l = { limit, size };
+	const struct limits l = {limit, size};
 	struct capture child;
 
 	capture(&child, run, &l);
@@ -226,7 +227,7 @@ static void in_child(const char *name, void (*run)(const void *), size_t limit, 
 
 int main(void)
 {
-	static const size_t sizes[] = { 100, 1024, 9000, 60000, 65536, 100000, MIB, 2 * MIB, 2 * MIB + 1, 5 * MIB };
+	static const size_t sizes[] = {100, 1024, 9000, 60000, 65536, 100000, MIB, 2 * MIB, 2 * MIB + 1, 5 * MIB};
 
 	if (!RESIDENT_MEANS_SOMETHING)
 		skip_all("a sanitizer needs address space");

@@ -39,8 +39,8 @@ static char text[1 << 16];
 /* ---- the layout is the C library's ---- */
 
 #ifdef HAS_LIBC
-#define SAME_PLACE(field)                                                                                   \
-	_Static_assert(offsetof(struct hak_mallinfo, field) == offsetof(struct libc_mallinfo, field), "");    \
+#define SAME_PLACE(field)                                                                                  \
+	_Static_assert(offsetof(struct hak_mallinfo, field) == offsetof(struct libc_mallinfo, field), ""); \
 	_Static_assert(offsetof(struct hak_mallinfo2, field) == offsetof(struct libc_mallinfo2, field), "");
 HAK_MALLINFO_FIELDS(SAME_PLACE)
 _Static_assert(sizeof(struct hak_mallinfo) == sizeof(struct libc_mallinfo), "");

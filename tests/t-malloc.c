@@ -26,8 +26,38 @@ static volatile size_t too_large = (size_t)PTRDIFF_MAX + 1, largest = SIZE_MAX, 
 
 /* One size of each kind, at both sides of every change of kind. */
 static const size_t sizes[] = {
-	1, 15, 16, 17, 24, 100, 128, 129, 500, 1024, 1025, 1280, 4096, 5000, 8192, 8193, 16383, 16384, 30000, 65535,
-	65536, 65537, 131072, 300000, MIB - 1, MIB, 2 * MIB - 1, 2 * MIB, 2 * MIB + 1, 3 * MIB, 5 * MIB + 4097, 9 * MIB,
+	1,
+	15,
+	16,
+	17,
+	24,
+	100,
+	128,
+	129,
+	500,
+	1024,
+	1025,
+	1280,
+	4096,
+	5000,
+	8192,
+	8193,
+	16383,
+	16384,
+	30000,
+	65535,
+	65536,
+	65537,
+	131072,
+	300000,
+	MIB - 1,
+	MIB,
+	2 * MIB - 1,
+	2 * MIB,
+	2 * MIB + 1,
+	3 * MIB,
+	5 * MIB + 4097,
+	9 * MIB,
 };
 
 enum { size_count = sizeof(sizes) / sizeof(*sizes) };
@@ -62,13 +92,13 @@ static bool is_zero(const unsigned char *p, size_t size)
 /* ---- what is refused ---- */
 
 /* NULL and this errno; 0: it was left alone. */
-#define refused(call, error)                                                                                           \
-	do {                                                                                                           \
-		errno = 0;                                                                                             \
-		void *volatile got = (call);                                                                           \
-		int said = errno;                                                                                      \
-		ok(got == NULL && said == (error), "%s: NULL, errno %d", #call, said);                                 \
-		free(got);                                                                                             \
+#define refused(call, error)                                                           \
+	do {                                                                           \
+		errno = 0;                                                             \
+		void *volatile got = (call);                                           \
+		int said = errno;                                                      \
+		ok(got == NULL && said == (error), "%s: NULL, errno %d", #call, said); \
+		free(got);                                                             \
 	} while (0)
 
 static void check_refused_sizes(void)
@@ -103,7 +133,7 @@ static void check_refused_alignments(void)
 
 static void check_posix_memalign(void)
 {
-	static const size_t bad[] = { 0, 1, 2, 3, 4, 7, 9, 12, 24, 48, 100, 4095, 4097, SIZE_MAX, SIZE_MAX / 2 };
+	static const size_t bad[] = {0, 1, 2, 3, 4, 7, 9, 12, 24, 48, 100, 4095, 4097, SIZE_MAX, SIZE_MAX / 2};
 	void *p = &p;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -115,7 +145,8 @@ static void check_posix_memalign(void)
 		ok(posix_memalign(&p, bad[i], 64) == EINVAL && p == &p && errno == 77,
 		   "posix_memalign(.., %zu, 64) is EINVAL and leaves pointer and errno alone", bad[i]);
 	}
-	ok(posix_memalign(&p, 64, too_large) == ENOMEM && p == &p, "posix_memalign, too large: ENOMEM, pointer left alone");
+	ok(posix_memalign(&p, 64, too_large) == ENOMEM && p == &p,
+	   "posix_memalign, too large: ENOMEM, pointer left alone");
 	ok(posix_memalign(&p, 4096, largest) == ENOMEM && p == &p, "posix_memalign, SIZE_MAX: the same");
 	ok(posix_memalign(&p, 64, 0) == 0 && p != &p && p != NULL, "posix_memalign of nothing gives a block");
 	free(p);
@@ -213,7 +244,7 @@ static bool is_intact(const struct held *h)
 
 static struct held hold_block(void *p, size_t asked, size_t seed)
 {
-	struct held h = { p, malloc_usable_size(p), seed };
+	struct held h = {p, malloc_usable_size(p), seed};
 	size_t part = h.size < edge ? h.size : edge;
 
 	need(p != NULL);
@@ -244,7 +275,7 @@ static void release_block(struct held *h)
 /* The newest 64 blocks live; each keeps its first and its last usable bytes. */
 static void check_every_size(const char *name, void *(*make)(size_t))
 {
-	struct held ring[ring_size] = { { NULL, 0, 0 } };
+	struct held ring[ring_size] = {{NULL, 0, 0}};
 
 	for (size_t size = 0; size <= 70000; size++) {
 		struct held *h = &ring[size % ring_size];
@@ -304,7 +335,8 @@ static void check_one_alignment(size_t align, size_t size)
 static void check_alignments(void)
 {
 	for (size_t align = 16; align <= 16 * MIB; align *= 2) {
-		const size_t those[] = { 0, 1, 24, align - 1, align, align + 1, align * 3 / 2, 100, 5000, 70000, 3 * MIB };
+		const size_t those[] = {0,   1,    24,    align - 1, align, align + 1, align * 3 / 2,
+					100, 5000, 70000, 3 * MIB};
 
 		for (size_t i = 0; i < sizeof(those) / sizeof(*those); i++)
 			check_one_alignment(align, those[i]);

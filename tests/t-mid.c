@@ -42,8 +42,8 @@ static void check_span(char *p, size_t size)
 	hold((uintptr_t)p % HAK_SLAB_SIZE == 0);
 	hold(tag(p) == HAK_TAG_MID);
 	for (size_t i = 1; i < slabs; i++)
-		hold(tag(p + i * HAK_SLAB_SIZE) == HAK_TAG_INNER && hak_slab_head(hak_registry_number(p) + i) ==
-		     hak_slab_head(hak_registry_number(p)));
+		hold(tag(p + i * HAK_SLAB_SIZE) == HAK_TAG_INNER &&
+		     hak_slab_head(hak_registry_number(p) + i) == hak_slab_head(hak_registry_number(p)));
 	p[0] = p[hak_mid_size(p) - 1] = 1;
 }
 

@@ -89,7 +89,7 @@ static void free_inside_lookalike(const void *with)
 
 static void free_variable(const void *with)
 {
-	size_t words[8] __attribute__((aligned(16))) = { 0 };
+	size_t words[8] __attribute__((aligned(16))) = {0};
 
 	(void)with;
 	free(again(&words[2]));
@@ -155,11 +155,14 @@ int main(void)
 	dies("double free", free_twice, 100000, "free", NO_BLOCK);
 	dies("double free", free_twice, 2 * MIB, "free", NO_BLOCK);
 	dies("double free", free_twice, 3 * MIB, "free", NO_BLOCK);
-	dies("interior free", free_inside_and_on, 64, "free", "the pointer leads into a block of 64 bytes, not to its start");
-	dies("interior free", free_inside_and_on, 320, "free", "the pointer leads into a block of 320 bytes, not to its start");
+	dies("interior free", free_inside_and_on, 64, "free",
+	     "the pointer leads into a block of 64 bytes, not to its start");
+	dies("interior free", free_inside_and_on, 320, "free",
+	     "the pointer leads into a block of 320 bytes, not to its start");
 	dies("interior free", free_inside_and_on, 2000, "free",
 	     "the pointer leads into a block of 2048 bytes, not to its start");
-	dies("interior free", free_inside, 200000, "free", "the pointer leads into a block of 262144 bytes, not to its start");
+	dies("interior free", free_inside, 200000, "free",
+	     "the pointer leads into a block of 262144 bytes, not to its start");
 	dies("interior free", free_inside_a_little, 200000, "free",
 	     "the pointer leads into a block of 262144 bytes, not to its start");
 	dies("interior free", free_inside_a_little, 5 * MIB, "free",
@@ -173,6 +176,7 @@ int main(void)
 	dies("realloc after free", resize_freed, 3 * MIB, "realloc", NO_BLOCK);
 	dies("malloc_usable_size after free", ask_freed, 3 * MIB, "malloc_usable_size", NO_BLOCK);
 	dies("wrong size", free_wrong_size, 100, "free_sized", "the size is wrong: the block has 112 bytes");
-	dies("wrong size", free_wrong_aligned_size, 128, "free_aligned_sized", "the size is wrong: the block has 128 bytes");
+	dies("wrong size", free_wrong_aligned_size, 128, "free_aligned_sized",
+	     "the size is wrong: the block has 128 bytes");
 	return done();
 }

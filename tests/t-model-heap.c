@@ -75,8 +75,8 @@ enum { heap_count = 4, parcel_count = 6, nobody = 0 };
 
 static struct hak_heap heaps[heap_count];
 static heap_entry directory[HEAP_DIRECTORY];
-static unsigned inside[heap_count];    /* thread + 1 */
-static unsigned owner_of[heap_count];  /* thread + 1: whose hak_thread.heap it is */
+static unsigned inside[heap_count];   /* thread + 1 */
+static unsigned owner_of[heap_count]; /* thread + 1: whose hak_thread.heap it is */
 static unsigned sent;
 
 static unsigned number(const struct hak_heap *heap)
@@ -214,8 +214,8 @@ static void check(void)
 		model_require(inside[i] == nobody);
 		model_require(heap->use == HAK_USE_NONE);
 		model_require(is_idle == is_listed(heap));
-		model_require(is_idle == (owner_of[i] == nobody));                     /* none is lost */
-		model_require(!is_idle || hak_inbox_is_empty(&heap->inbox));           /* H4 */
+		model_require(is_idle == (owner_of[i] == nobody));           /* none is lost */
+		model_require(!is_idle || hak_inbox_is_empty(&heap->inbox)); /* H4 */
 		model_require(!is_idle || heap->received == NULL);
 		arrived += received_of(heap);
 		for (struct hak_parcel *p = heap->inbox; p; p = p->next)
@@ -302,7 +302,10 @@ static void send_to(unsigned to)
 	hak_heap_exit(heap);
 }
 
-static void send_to_first(void) { send_to(0); }
+static void send_to_first(void)
+{
+	send_to(0);
+}
 
 static void send_and_end(void)
 {
@@ -411,21 +414,21 @@ int main(void)
 		const char *name;
 		struct model model;
 	} models[] = {
-		{ "an end, a sender", { three_owners, { end, send_twice }, check, 4 } },
-		{ "an end, two senders", { three_owners, { end, send_to_first, send_to_first }, check, 2 } },
-		{ "two ends", { three_owners, { work_and_end, send_and_end }, check, 4 } },
-		{ "an end, a sender, an adopter", { three_owners, { end, send_to_first, adopt_and_end }, check, 2 } },
-		{ "a worker, a visitor", { three_owners, { work, send_and_visit }, check, 4 } },
-		{ "a worker, two visitors", { three_owners, { work_and_end, send_and_visit, visit_first }, check, 2 } },
-		{ "an end, a visitor, a sender", { three_owners, { end, visit_first, send_to_first }, check, 3 } },
-		{ "a purger, an adopter", { one_orphan, { work, purge_all, send_to_first }, check, 2 } },
-		{ "two purgers, an end", { three_owners, { end, purge_all, purge_all }, check, 2 } },
-		{ "a fork, an end, a sender", { three_owners, { end, send_to_first, fork_child }, check_child, 2 } },
-		{ "a fork, an end, a visitor", { three_owners, { end, visit_first, fork_child }, check_child, 2 } },
-		{ "a fork, a purger, an adopter", { one_orphan, { work, purge_all, fork_child }, check_child, 2 } },
+		{"an end, a sender", {three_owners, {end, send_twice}, check, 4}},
+		{"an end, two senders", {three_owners, {end, send_to_first, send_to_first}, check, 2}},
+		{"two ends", {three_owners, {work_and_end, send_and_end}, check, 4}},
+		{"an end, a sender, an adopter", {three_owners, {end, send_to_first, adopt_and_end}, check, 2}},
+		{"a worker, a visitor", {three_owners, {work, send_and_visit}, check, 4}},
+		{"a worker, two visitors", {three_owners, {work_and_end, send_and_visit, visit_first}, check, 2}},
+		{"an end, a visitor, a sender", {three_owners, {end, visit_first, send_to_first}, check, 3}},
+		{"a purger, an adopter", {one_orphan, {work, purge_all, send_to_first}, check, 2}},
+		{"two purgers, an end", {three_owners, {end, purge_all, purge_all}, check, 2}},
+		{"a fork, an end, a sender", {three_owners, {end, send_to_first, fork_child}, check_child, 2}},
+		{"a fork, an end, a visitor", {three_owners, {end, visit_first, fork_child}, check_child, 2}},
+		{"a fork, a purger, an adopter", {one_orphan, {work, purge_all, fork_child}, check_child, 2}},
 	};
-	static const struct model careless_end = { three_owners, { end_carelessly, send_to_first }, check, 2 };
-	static const struct model careless_send = { three_owners, { end, send_carelessly }, check, 2 };
+	static const struct model careless_end = {three_owners, {end_carelessly, send_to_first}, check, 2};
+	static const struct model careless_send = {three_owners, {end, send_carelessly}, check, 2};
 
 	explore_or_skip_all();
 	for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++)

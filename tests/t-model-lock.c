@@ -54,13 +54,16 @@ static void pass_twice(void)
 	pass();
 }
 
-static void check_four(void) { model_require(passed == 4 && lock.word == 0); }
+static void check_four(void)
+{
+	model_require(passed == 4 && lock.word == 0);
+}
 
 int main(void)
 {
-	static const struct model two = { reset, { pass_twice, pass_twice }, check_four, 5 };
-	static const struct model three = { reset, { pass, pass_twice, pass }, check_four, 3 };
-	static const struct model forgetful = { reset_forgetful, { pass_twice, pass_twice }, check_four, 2 };
+	static const struct model two = {reset, {pass_twice, pass_twice}, check_four, 5};
+	static const struct model three = {reset, {pass, pass_twice, pass}, check_four, 3};
+	static const struct model forgetful = {reset_forgetful, {pass_twice, pass_twice}, check_four, 2};
 
 	explore_or_skip_all();
 	explore_good("two threads", &two);

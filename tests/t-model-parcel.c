@@ -105,8 +105,14 @@ static void check_stock(unsigned in_stock)
 	model_require(n == in_stock); /* more: a circle; less: lost */
 }
 
-static void check_three(void) { check_stock(3); }
-static void check_one(void) { check_stock(1); }
+static void check_three(void)
+{
+	check_stock(3);
+}
+static void check_one(void)
+{
+	check_stock(1);
+}
 
 /* ---- scripts of the stock ---- */
 
@@ -214,8 +220,14 @@ static void check_received(unsigned expected)
 	model_require(received == expected && hak_inbox_is_empty(&inbox));
 }
 
-static void check_four(void) { check_received(15); }
-static void check_three_received(void) { check_received(7); }
+static void check_four(void)
+{
+	check_received(15);
+}
+static void check_three_received(void)
+{
+	check_received(7);
+}
 
 static void check_round(void)
 {
@@ -229,16 +241,18 @@ int main(void)
 		const char *name;
 		struct model model;
 	} models[] = {
-		{ "stock: get and put, two", { three_tagged, { get_put_twice, get_two_put_crosswise }, check_three, 4 } },
-		{ "stock: crosswise, two", { three_tagged, { get_two_put_crosswise, get_two_put_crosswise }, check_three, 4 } },
-		{ "stock: three", { three_tagged, { get_put, get_two_put_crosswise, get_put_twice }, check_three, 3 } },
-		{ "stock of one: three", { one_tagged, { get_put_twice, get_put, get_two_put_crosswise }, check_one, 3 } },
-		{ "inbox: two senders", { all_outside, { push_two, push_other_two, receive_twice }, check_four, 3 } },
-		{ "inbox: two receivers", { all_outside, { push_two, push_third, receive, receive }, check_three_received, 3 } },
-		{ "round: stock, inbox, stock",
-		  { three_tagged, { get_push_twice, get_push, receive_to_stock_twice }, check_round, 2 } },
+		{"stock: get and put, two", {three_tagged, {get_put_twice, get_two_put_crosswise}, check_three, 4}},
+		{"stock: crosswise, two",
+		 {three_tagged, {get_two_put_crosswise, get_two_put_crosswise}, check_three, 4}},
+		{"stock: three", {three_tagged, {get_put, get_two_put_crosswise, get_put_twice}, check_three, 3}},
+		{"stock of one: three", {one_tagged, {get_put_twice, get_put, get_two_put_crosswise}, check_one, 3}},
+		{"inbox: two senders", {all_outside, {push_two, push_other_two, receive_twice}, check_four, 3}},
+		{"inbox: two receivers",
+		 {all_outside, {push_two, push_third, receive, receive}, check_three_received, 3}},
+		{"round: stock, inbox, stock",
+		 {three_tagged, {get_push_twice, get_push, receive_to_stock_twice}, check_round, 2}},
 	};
-	static const struct model untagged = { three_untagged, { get_put, get_two_put_crosswise }, check_three, 3 };
+	static const struct model untagged = {three_untagged, {get_put, get_two_put_crosswise}, check_three, 3};
 
 	explore_or_skip_all();
 	for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++)

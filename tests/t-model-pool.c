@@ -18,7 +18,7 @@ static uint32_t start_dirty;
 
 static void start_with(uint32_t first, uint32_t second, uint32_t dirty_first)
 {
-	const uint32_t masks[slot_count] = { first, second, 0 };
+	const uint32_t masks[slot_count] = {first, second, 0};
 
 	memset(slots, 0, sizeof(slots));
 	memset(owner, 0, sizeof(owner));
@@ -102,8 +102,8 @@ static void check_words(void)
 		uint64_t word = hak_registry_slot(s)->word;
 
 		model_require((uint32_t)word == expected_free[s]);
-		model_require((word >> 32 & ~word) == 0);                     /* L1 */
-		model_require(word == 0 || (pool_some[0] >> s & 1) != 0);     /* L3 */
+		model_require((word >> 32 & ~word) == 0);                 /* L1 */
+		model_require(word == 0 || (pool_some[0] >> s & 1) != 0); /* L3 */
 		dirty += hak_count_bits(word >> 32);
 		for (unsigned i = 0; i < HAK_SS_SLABS; i++)
 			model_require(owner[s][i] == 0);
@@ -232,12 +232,30 @@ static void take_carelessly(void)
 
 /* ---- worlds ---- */
 
-static void one_slab(void) { start_with(0, 1u << 5, 0); }
-static void two_slabs_apart(void) { start_with(1u << 31, 1, 1u << 31); }
-static void a_few(void) { start_with(0x36, 3, 0x12); }
-static void whole_and_one(void) { start_with(UINT32_MAX, 1, 0xff); }
-static void a_pair(void) { start_with(3, 0, 0); }
-static void nothing(void) { start_with(0, 0, 0); }
+static void one_slab(void)
+{
+	start_with(0, 1u << 5, 0);
+}
+static void two_slabs_apart(void)
+{
+	start_with(1u << 31, 1, 1u << 31);
+}
+static void a_few(void)
+{
+	start_with(0x36, 3, 0x12);
+}
+static void whole_and_one(void)
+{
+	start_with(UINT32_MAX, 1, 0xff);
+}
+static void a_pair(void)
+{
+	start_with(3, 0, 0);
+}
+static void nothing(void)
+{
+	start_with(0, 0, 0);
+}
 
 int main(void)
 {
@@ -245,20 +263,21 @@ int main(void)
 		const char *name;
 		struct model model;
 	} models[] = {
-		{ "two for one slab", { one_slab, { take_one_give_twice, take_one_give_twice }, check, 3 } },
-		{ "three for one slab", { one_slab, { take_one_give, take_one_give, take_one_give }, check, 2 } },
-		{ "three for two slabs", { two_slabs_apart, { take_one_give, take_two_give_apart, take_one_give }, check, 2 } },
-		{ "runs and singles", { a_few, { take_pair_give, take_two_give_apart }, check, 4 } },
-		{ "aligned and unaligned", { a_few, { take_pair_give, take_aligned_give, take_one_give }, check, 2 } },
-		{ "a purger among takers", { a_few, { take_pair_give, purge, take_two_give_apart }, check, 2 } },
-		{ "two purgers", { a_few, { purge, take_one_give, purge }, check, 3 } },
-		{ "growth in place", { a_few, { take_next_give, take_two_give_apart }, check, 3 } },
-		{ "growth in place, three", { a_few, { take_next_give, take_next_give, purge }, check, 2 } },
-		{ "a whole SuperSlab", { whole_and_one, { unmap_and_map, take_two_give_apart }, check, 4 } },
-		{ "two for a whole SuperSlab", { whole_and_one, { unmap_and_map, unmap_and_map, take_one_give }, check, 2 } },
-		{ "a new SuperSlab", { nothing, { map_third, take_one_give_twice, take_pair_give }, check, 2 } },
+		{"two for one slab", {one_slab, {take_one_give_twice, take_one_give_twice}, check, 3}},
+		{"three for one slab", {one_slab, {take_one_give, take_one_give, take_one_give}, check, 2}},
+		{"three for two slabs",
+		 {two_slabs_apart, {take_one_give, take_two_give_apart, take_one_give}, check, 2}},
+		{"runs and singles", {a_few, {take_pair_give, take_two_give_apart}, check, 4}},
+		{"aligned and unaligned", {a_few, {take_pair_give, take_aligned_give, take_one_give}, check, 2}},
+		{"a purger among takers", {a_few, {take_pair_give, purge, take_two_give_apart}, check, 2}},
+		{"two purgers", {a_few, {purge, take_one_give, purge}, check, 3}},
+		{"growth in place", {a_few, {take_next_give, take_two_give_apart}, check, 3}},
+		{"growth in place, three", {a_few, {take_next_give, take_next_give, purge}, check, 2}},
+		{"a whole SuperSlab", {whole_and_one, {unmap_and_map, take_two_give_apart}, check, 4}},
+		{"two for a whole SuperSlab", {whole_and_one, {unmap_and_map, unmap_and_map, take_one_give}, check, 2}},
+		{"a new SuperSlab", {nothing, {map_third, take_one_give_twice, take_pair_give}, check, 2}},
 	};
-	static const struct model careless = { a_pair, { take_carelessly, take_carelessly }, check, 3 };
+	static const struct model careless = {a_pair, {take_carelessly, take_carelessly}, check, 3};
 
 	explore_or_skip_all();
 	for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++)

@@ -180,8 +180,10 @@ static void check_counts(void)
 
 	ok(sent > 1000, "%zu blocks travelled", sent);
 	is(sum_of(offsetof(struct hak_bin_counts, received)), sent);
-	ok(sum_of(offsetof(struct hak_bin_counts, flushes)) > 0 && sum_of(offsetof(struct hak_bin_counts, refill_warm)) > 0 &&
-		   sum_of(offsetof(struct hak_bin_counts, refill_pool)) > 0, "all stages were met");
+	ok(sum_of(offsetof(struct hak_bin_counts, flushes)) > 0 &&
+		   sum_of(offsetof(struct hak_bin_counts, refill_warm)) > 0 &&
+		   sum_of(offsetof(struct hak_bin_counts, refill_pool)) > 0,
+	   "all stages were met");
 }
 
 static void check_leave(void)
@@ -194,7 +196,8 @@ static void check_leave(void)
 	for (unsigned h = 0; h < heap_count; h++) {
 		hold(heaps[h]->state == HAK_HEAP_IDLE && heaps[h]->inbox == NULL);
 		for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
-			hold(heaps[h]->bins[c].first == NULL && heaps[h]->bins[c].last == NULL && hak_heap_cached(heaps[h], c) == 0);
+			hold(heaps[h]->bins[c].first == NULL && heaps[h]->bins[c].last == NULL &&
+			     hak_heap_cached(heaps[h], c) == 0);
 	}
 	for (int i = 0; i < heap_count; i++) {
 		heaps[i] = hak_heap_acquire();
@@ -206,7 +209,8 @@ static void check_leave(void)
 static void check_parcels(void)
 {
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class += 7) {
-		unsigned cost = (unsigned)hak_parcel_cost(hak_classes[class].size), full = (HAK_PARCEL_BLOCKS + cost - 1) / cost;
+		unsigned cost = (unsigned)hak_parcel_cost(hak_classes[class].size),
+			 full = (HAK_PARCEL_BLOCKS + cost - 1) / cost;
 		size_t before = heaps[1]->counts.parcels_sent;
 		void *p[HAK_PARCEL_BLOCKS];
 
@@ -373,7 +377,7 @@ static void silent_and_good(const char *name, void (*run)(const void *), size_t 
 
 int main(void)
 {
-	static const size_t capacities[] = { 1, 2, 3, 16, 100, 2048 }, batches[] = { 1, 2, 7, 1024 };
+	static const size_t capacities[] = {1, 2, 3, 16, 100, 2048}, batches[] = {1, 2, 7, 1024};
 
 	for (size_t i = 0; i < HAK_COUNT_OF(capacities); i++)
 		silent_and_good("HAKMEM_FC_CAP", with_capacity, capacities[i]);

@@ -32,7 +32,10 @@ static struct hak_report report_now(void)
 	return report;
 }
 
-static size_t figure(enum hak_figure which) { return report_now().value[which]; }
+static size_t figure(enum hak_figure which)
+{
+	return report_now().value[which];
+}
 #define FIGURE(id) figure(HAK_FIGURE_##id)
 
 static size_t of_size(size_t size, enum hak_class_figure which)
@@ -64,14 +67,17 @@ static void check_identity(const char *when)
 	struct hak_report r = report_now();
 	size_t *value = r.value;
 
-	ok(value[HAK_FIGURE_superslab_bytes] ==
-	   value[HAK_FIGURE_small_bytes] + value[HAK_FIGURE_mid_bytes] + value[HAK_FIGURE_cached_bytes] +
-	   value[HAK_FIGURE_parcel_bytes] + value[HAK_FIGURE_slab_bytes] +
-	   value[HAK_FIGURE_slabs_free] * HAK_SLAB_SIZE, "SuperSlabs are explained to the byte, %s", when);
+	ok(value[HAK_FIGURE_superslab_bytes] == value[HAK_FIGURE_small_bytes] + value[HAK_FIGURE_mid_bytes] +
+							value[HAK_FIGURE_cached_bytes] +
+							value[HAK_FIGURE_parcel_bytes] + value[HAK_FIGURE_slab_bytes] +
+							value[HAK_FIGURE_slabs_free] * HAK_SLAB_SIZE,
+	   "SuperSlabs are explained to the byte, %s", when);
 	ok(value[HAK_FIGURE_slabs_used] == value[HAK_FIGURE_slabs_taken] - value[HAK_FIGURE_slabs_given] +
-	   value[HAK_FIGURE_mid_bytes] / HAK_SLAB_SIZE, "slabs in use are explained, %s", when);
-	ok(value[HAK_FIGURE_slabs_used] == hak_pool_counts().used && value[HAK_FIGURE_slabs_dirty] ==
-	   hak_pool_counts().dirty, "the pool counts the same, %s", when);
+						   value[HAK_FIGURE_mid_bytes] / HAK_SLAB_SIZE,
+	   "slabs in use are explained, %s", when);
+	ok(value[HAK_FIGURE_slabs_used] == hak_pool_counts().used &&
+		   value[HAK_FIGURE_slabs_dirty] == hak_pool_counts().dirty,
+	   "the pool counts the same, %s", when);
 }
 
 /* ---- known amounts ---- */
@@ -103,7 +109,7 @@ static void check_classes(void)
 
 static void check_groups(void)
 {
-	size_t sum[HAK_CLASS_FIGURE_COUNT] = { 0 };
+	size_t sum[HAK_CLASS_FIGURE_COUNT] = {0};
 	struct hak_class_report one;
 	struct hak_report all = report_now();
 
@@ -125,8 +131,8 @@ static void check_other_ways(void)
 
 	c = HAK_ABI(realloc)(c, 100000);
 	is(FIGURE(live_blocks) - live, 3);
-	is(FIGURE(live_bytes) - bytes, HAK_ABI(malloc_usable_size)(a) + HAK_ABI(malloc_usable_size)(b) +
-	   HAK_ABI(malloc_usable_size)(c));
+	is(FIGURE(live_bytes) - bytes,
+	   HAK_ABI(malloc_usable_size)(a) + HAK_ABI(malloc_usable_size)(b) + HAK_ABI(malloc_usable_size)(c));
 	HAK_ABI(free)(a);
 	HAK_ABI(free)(b);
 	HAK_ABI(free)(c);
@@ -192,7 +198,10 @@ static void wait_for(int n)
 		sched_yield();
 }
 
-static void reach(int n) { hak_store(&phase, n, release); }
+static void reach(int n)
+{
+	hak_store(&phase, n, release);
+}
 
 static void start_thread(pthread_t *thread, void *(*run)(void *), const size_t *with)
 {
@@ -268,7 +277,7 @@ static void check_live_heap(void)
 
 static void *churner(void *with)
 {
-	void *mine[64] = { NULL };
+	void *mine[64] = {NULL};
 
 	(void)with;
 	for (unsigned i = 0; hak_load(&phase, relaxed) == 0; i++) {
@@ -402,8 +411,8 @@ static void check_moved(void)
 	give(100);
 	r = report_now();
 	for (unsigned i = 0; i < HAK_FIGURE_COUNT; i++) {
-		if (i == HAK_FIGURE_direct_malloc || i == HAK_FIGURE_direct_free ||
-		    i == HAK_FIGURE_parcels_dropped || i == HAK_FIGURE_heaps_lost)
+		if (i == HAK_FIGURE_direct_malloc || i == HAK_FIGURE_direct_free || i == HAK_FIGURE_parcels_dropped ||
+		    i == HAK_FIGURE_heaps_lost)
 			is(r.value[i], 0);
 		else if (i >= HAK_FIGURE_refill_inbox)
 			ok(r.value[i] > 0, "%s has moved", hak_report_name(i));
@@ -434,13 +443,16 @@ struct again {
 	const char *setting;
 };
 
-static char *writable(const char *text) { return (char *)(uintptr_t)text; }
+static char *writable(const char *text)
+{
+	return (char *)(uintptr_t)text;
+}
 
 static void run_again(const void *with)
 {
 	const struct again *again = with;
-	char *words[] = { writable(program), writable(again->mode), NULL };
-	char *settings[] = { writable(again->setting), NULL };
+	char *words[] = {writable(program), writable(again->mode), NULL};
+	char *settings[] = {writable(again->setting), NULL};
 
 	emulator_exec(words, settings);
 	_exit(99);
@@ -448,14 +460,14 @@ static void run_again(const void *with)
 
 static void check_starved(void)
 {
-	static const struct again again = { "starved", "HAKMEM_TINY_FRONT_DIRECT=1" };
+	static const struct again again = {"starved", "HAKMEM_TINY_FRONT_DIRECT=1"};
 
 	capture_silent("with starved caches every call is counted", run_again, &again);
 }
 
 static void check_exit(const char *setting, const char *has, const char *has_not)
 {
-	struct again again = { "exit", setting };
+	struct again again = {"exit", setting};
 	struct capture child;
 
 	capture(&child, run_again, &again);
@@ -466,7 +478,7 @@ static void check_exit(const char *setting, const char *has, const char *has_not
 
 static void check_exits(void)
 {
-	static const struct again quiet = { "exit", "HAKMEM_STATS=0" };
+	static const struct again quiet = {"exit", "HAKMEM_STATS=0"};
 
 	capture_silent("nothing is printed unless asked", run_again, &quiet);
 	check_exit("HAKMEM_STATS=1", "live_bytes", "nothing");

@@ -21,7 +21,7 @@ static struct hak_text *fresh(void)
 }
 
 /* A point: this is what has been written since fresh(). */
-#define reads(expected)                                                                                      \
+#define reads(expected) \
 	(is_text(buffer, (expected)), hold(text.lost == 0), hold(hak_text_length(&text) == strlen(buffer)))
 
 static void test_numbers(void)
@@ -173,17 +173,16 @@ struct death {
 };
 
 static const struct death deaths[] = {
-	{ HAK_FATAL_DOUBLE_FREE, "free", "double free of a block of 64 bytes" },
-	{ HAK_FATAL_INTERIOR, "free", "the pointer leads into a block of 64 bytes, not to its start" },
-	{ HAK_FATAL_FREED, "realloc", "the block of 64 bytes is free" },
-	{ HAK_FATAL_NO_BLOCK, "cfree", "the pointer leads into memory that is not handed out" },
-	{ HAK_FATAL_NOT_OURS, "operator delete", "no allocator gave out this pointer" },
-	{ HAK_FATAL_SIZE_MISMATCH, "free_sized", "the size is wrong: the block has 64 bytes" },
-	{ HAK_FATAL_ALIGN_MISMATCH, "free_aligned_sized",
-	  "the alignment is wrong: the block is not aligned to 64 bytes" },
-	{ HAK_FATAL_CORRUPT, "malloc_usable_size", "the allocator's own memory is damaged (check 64)" },
-	{ HAK_FATAL_NO_MEMORY, "operator new",
-	  "no memory for 64 bytes, and no C++ library to throw std::bad_alloc" },
+	{HAK_FATAL_DOUBLE_FREE, "free", "double free of a block of 64 bytes"},
+	{HAK_FATAL_INTERIOR, "free", "the pointer leads into a block of 64 bytes, not to its start"},
+	{HAK_FATAL_FREED, "realloc", "the block of 64 bytes is free"},
+	{HAK_FATAL_NO_BLOCK, "cfree", "the pointer leads into memory that is not handed out"},
+	{HAK_FATAL_NOT_OURS, "operator delete", "no allocator gave out this pointer"},
+	{HAK_FATAL_SIZE_MISMATCH, "free_sized", "the size is wrong: the block has 64 bytes"},
+	{HAK_FATAL_ALIGN_MISMATCH, "free_aligned_sized",
+	 "the alignment is wrong: the block is not aligned to 64 bytes"},
+	{HAK_FATAL_CORRUPT, "malloc_usable_size", "the allocator's own memory is damaged (check 64)"},
+	{HAK_FATAL_NO_MEMORY, "operator new", "no memory for 64 bytes, and no C++ library to throw std::bad_alloc"},
 };
 
 static void die(const void *with)

@@ -49,7 +49,8 @@ static void check_carve(void)
 
 	hold(slab->free == class->blocks && hak_slab_is_empty(slab));
 	for (unsigned n = 1; done < class->blocks; n = n * 2 + 1) {
-		unsigned want = n < HAK_BLOCKS_MAX ? n : HAK_BLOCKS_MAX, got = hak_slab_carve(slab, places + want - 1, want);
+		unsigned want = n < HAK_BLOCKS_MAX ? n : HAK_BLOCKS_MAX,
+			 got = hak_slab_carve(slab, places + want - 1, want);
 
 		hold(got == (want < class->blocks - done ? want : class->blocks - done));
 		for (unsigned i = 0; i < got; i++)
@@ -79,7 +80,7 @@ static void check_put(void)
 /* No offset but those of blocks is taken. */
 static void check_interior(void)
 {
-	size_t span = (size_t)class->slabs * HAK_SLAB_SIZE;
+	size_t span = (size_t) class->slabs * HAK_SLAB_SIZE;
 
 	need(hak_slab_carve(slab, places + class->blocks - 1, class->blocks) == class->blocks);
 	for (size_t offset = 0; offset < span; offset++)
@@ -149,7 +150,7 @@ static void check_purge(unsigned c)
 	unsigned stretch;
 
 	open_span(c, false);
-	span = (size_t)class->slabs * HAK_SLAB_SIZE;
+	span = (size_t) class->slabs * HAK_SLAB_SIZE;
 	stretch = (unsigned)(3 * page / class->size + 1);
 	need(hak_slab_carve(slab, places + class->blocks - 1, class->blocks) == class->blocks);
 	memset(address(0), 0xee, span);
@@ -157,7 +158,7 @@ static void check_purge(unsigned c)
 		if (i / stretch % 2)
 			hak_slab_put(slab, address(i));
 	bytes = hak_slab_purge(slab);
-	hold(bytes % page == 0 && bytes <= slab->free * (size_t)class->size + page);
+	hold(bytes % page == 0 && bytes <= slab->free * (size_t) class->size + page);
 	hold(class->blocks < 2 * stretch || bytes >= page);
 	hold(hak_slab_purge(slab) == 0);
 	for (unsigned i = 0; i < class->blocks; i++)

@@ -105,7 +105,7 @@ static void *end_list(void *with)
 
 static void check_frees_elsewhere(void)
 {
-	static const size_t sizes[] = { 16, 48, 64, 500, 1024, 3000, 8192, 20000, 65536, 65537, 200000 };
+	static const size_t sizes[] = {16, 48, 64, 500, 1024, 3000, 8192, 20000, 65536, 65537, 200000};
 	static struct list list;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
@@ -297,7 +297,7 @@ static void *inherit(void *with)
 
 static void check_generations(void)
 {
-	static struct list list = { .size = 2500 };
+	static struct list list = {.size = 2500};
 	size_t before = resident();
 
 	for (unsigned i = 0; i < 300 * times; i++)
@@ -310,7 +310,7 @@ static void check_generations(void)
 /* One thread makes, a new one each time frees and ends. */
 static void check_helpers(void)
 {
-	static struct list list = { .size = 1000 };
+	static struct list list = {.size = 1000};
 	size_t before = resident();
 
 	for (unsigned i = 0; i < 300 * times; i++) {

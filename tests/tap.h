@@ -144,7 +144,8 @@ static inline size_t tap_integer_size(const char **format)
 		case 'h':
 			break;
 		case 'l':
-			size = (*format)[-1] == 'l' ? sizeof(long long) : sizeof(long); /* before the first: % or a digit */
+			size = (*format)[-1] == 'l' ? sizeof(long long)
+						    : sizeof(long); /* before the first: % or a digit */
 			break;
 		case 'z':
 		case 't':
