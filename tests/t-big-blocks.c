@@ -31,7 +31,7 @@ static uint64_t end;
 
 static uint64_t now(void)
 {
-	struct timespec t = { 0, 0 };
+	struct timespec t = {0, 0};
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
@@ -163,7 +163,7 @@ static char *program;
 static void run_again(const void *with)
 {
 	char *const *settings = with;
-	char *words[] = { program, (char[]){ "run" }, NULL };
+	char *words[] = {program, (char[]){"run"}, NULL};
 
 	execve(program, words, settings);
 	_exit(99);
@@ -171,7 +171,7 @@ static void run_again(const void *with)
 
 static void with(const char *name, char *first, char *second)
 {
-	char *settings[] = { first, second, NULL };
+	char *settings[] = {first, second, NULL};
 
 	capture_silent(name, run_again, settings);
 }
@@ -182,10 +182,10 @@ int main(int count, char **words)
 	if (count > 1)
 		return run();
 	with("as it is", NULL, NULL);
-	with("no huge pages", (char[]){ "HAKMEM_THP=never" }, NULL);
-	with("huge pages everywhere", (char[]){ "HAKMEM_THP=always" }, NULL);
-	with("no huge pages, all is kept", (char[]){ "HAKMEM_THP=never" }, (char[]){ "HAKMEM_ELO_THRESHOLD=1G" });
-	with("huge pages, all is kept", (char[]){ "HAKMEM_THP=always" }, (char[]){ "HAKMEM_ELO_THRESHOLD=1G" });
-	with("huge pages, nothing is kept", (char[]){ "HAKMEM_THP=always" }, (char[]){ "HAKMEM_ELO_THRESHOLD=512K" });
+	with("no huge pages", (char[]){"HAKMEM_THP=never"}, NULL);
+	with("huge pages everywhere", (char[]){"HAKMEM_THP=always"}, NULL);
+	with("no huge pages, all is kept", (char[]){"HAKMEM_THP=never"}, (char[]){"HAKMEM_ELO_THRESHOLD=1G"});
+	with("huge pages, all is kept", (char[]){"HAKMEM_THP=always"}, (char[]){"HAKMEM_ELO_THRESHOLD=1G"});
+	with("huge pages, nothing is kept", (char[]){"HAKMEM_THP=always"}, (char[]){"HAKMEM_ELO_THRESHOLD=512K"});
 	return done();
 }

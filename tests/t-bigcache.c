@@ -9,7 +9,7 @@
 
 static bool put(size_t slot, size_t slots, uint32_t stamp)
 {
-	return hak_bigcache_put((struct hak_extent){ slot, slots, stamp });
+	return hak_bigcache_put((struct hak_extent){slot, slots, stamp});
 }
 
 static bool is_extent(struct hak_extent e, size_t slot, size_t slots)
@@ -128,8 +128,7 @@ static size_t claim(size_t slot, size_t most)
 
 	while (n < most && slot + n < map_slots) {
 		uint8_t none = 0;
-		if (!__atomic_compare_exchange_n(&map[slot + n], &none, 1, false, __ATOMIC_ACQ_REL,
-		                                 __ATOMIC_RELAXED))
+		if (!__atomic_compare_exchange_n(&map[slot + n], &none, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			break;
 		n++;
 	}
@@ -147,7 +146,7 @@ static void random_put(uint32_t *random)
 static void random_step(uint32_t *random)
 {
 	size_t slot = next_random(random) % map_slots, slots = 1 + next_random(random) % 10;
-	struct hak_extent e = { 0, 0, 0 };
+	struct hak_extent e = {0, 0, 0};
 
 	switch (next_random(random) % 5) {
 	case 0:
@@ -156,7 +155,7 @@ static void random_step(uint32_t *random)
 		break;
 	case 1:
 		if (hak_bigcache_take_at(slot, slots))
-			e = (struct hak_extent){ slot, slots, 0 };
+			e = (struct hak_extent){slot, slots, 0};
 		break;
 	case 2:
 		e = hak_bigcache_take_oldest(100, 20);
@@ -216,7 +215,7 @@ static void *random_thread(void *with)
 
 static void check_threads(void)
 {
-	static uint32_t seed[2] = { 5, 6 };
+	static uint32_t seed[2] = {5, 6};
 	pthread_t thread[2];
 
 	for (int i = 0; i < 2; i++)

@@ -145,7 +145,8 @@ static void check_cheaper_wins(void)
 {
 	hak_elo_start(&elo);
 	churn(5 * MIB, 10, 20 * window);
-	ok(hak_elo_threshold(&elo) > 5 * MIB, "5 MiB that is wanted again at once is kept: %zu", hak_elo_threshold(&elo));
+	ok(hak_elo_threshold(&elo) > 5 * MIB, "5 MiB that is wanted again at once is kept: %zu",
+	   hak_elo_threshold(&elo));
 	hak_elo_start(&elo);
 	drop(MIB, 20 * window);
 	ok(hak_elo_threshold(&elo) <= MIB, "1 MiB that nobody wants again goes back: %zu", hak_elo_threshold(&elo));
@@ -189,7 +190,7 @@ static void check_calm(void)
 /* A verdict names both thresholds and what they would have cost. */
 static void check_verdict(void)
 {
-	struct hak_elo_verdict v = { .changed = false };
+	struct hak_elo_verdict v = {.changed = false};
 
 	hak_elo_start(&elo);
 	for (unsigned i = 0; i < 100 * window && !v.changed; i++) {
@@ -197,7 +198,8 @@ static void check_verdict(void)
 		hak_elo_wanted(&elo, 5 * MIB, ++now);
 		v = hak_elo_play(&elo);
 	}
-	ok(v.changed && v.before == HAK_ELO_FIRST && v.after == hak_elo_threshold(&elo), "%zu -> %zu", v.before, v.after);
+	ok(v.changed && v.before == HAK_ELO_FIRST && v.after == hak_elo_threshold(&elo), "%zu -> %zu", v.before,
+	   v.after);
 	is(v.cost_before, window * (5 * MIB + two_calls));
 	is(v.cost_after, window * (5 * MIB / 1000));
 }

@@ -18,8 +18,8 @@ enum { length = HAK_JOURNAL_LENGTH, writes = 800000, writers = 2 };
 /* All fields follow from one number. */
 static void write_of(uint64_t n)
 {
-	hak_journal_write((enum hak_decision_kind)(n % HAK_DECISION_COUNT), (unsigned)(n % (HAK_CLASS_COUNT + 1)), n, ~n,
-	                  n * 3, n << 32);
+	hak_journal_write((enum hak_decision_kind)(n % HAK_DECISION_COUNT), (unsigned)(n % (HAK_CLASS_COUNT + 1)), n,
+			  ~n, n * 3, n << 32);
 }
 
 static bool is_whole(const struct hak_decision *d)
@@ -77,7 +77,7 @@ static void *read_many(void *with)
 /* Two who write go round the ring so fast that they meet in entries; what a third one reads is whole. */
 static void beside(const void *with)
 {
-	static uint64_t first[writers] = { 0, 1 };
+	static uint64_t first[writers] = {0, 1};
 	pthread_t reader, writer[writers];
 
 	(void)with;
@@ -157,8 +157,8 @@ static const char check[] =
 /* What stands in `text`, through python3; 127 if there is none. */
 static int parse(size_t size)
 {
-	char bytes[2] = { (char)('0' + sizeof(size_t)), '\0' };
-	int ends[2] = { -1, -1 }, status = 0;
+	char bytes[2] = {(char)('0' + sizeof(size_t)), '\0'};
+	int ends[2] = {-1, -1}, status = 0;
 	pid_t child;
 
 	need(pipe(ends) == 0);

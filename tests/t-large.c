@@ -138,7 +138,8 @@ static void check_cache(void)
 	ok(q == p && hak_large_cached() == 0, "which is joined again");
 	hak_large_free(q);
 	q = take(9 * MIB, 1, &zero);
-	ok(q == p && !zero && hak_large_cached() == 0 && is_zero(q + 8 * MIB, MIB), "for a larger one it is made longer");
+	ok(q == p && !zero && hak_large_cached() == 0 && is_zero(q + 8 * MIB, MIB),
+	   "for a larger one it is made longer");
 	check_block(q, 9 * MIB);
 	hak_large_free(q);
 	is(hak_large_cached(), 10 * MIB);
@@ -205,7 +206,8 @@ static void check_oldest(void)
 		usleep(20000);
 	}
 	is(hak_large_cached(), 8 * MIB);
-	ok(slot_of(p[0])->state == HAK_SLOT_FREE && slot_of(p[2])->state == HAK_SLOT_LARGE_INNER, "the oldest goes first");
+	ok(slot_of(p[0])->state == HAK_SLOT_FREE && slot_of(p[2])->state == HAK_SLOT_LARGE_INNER,
+	   "the oldest goes first");
 	for (int i = 0; i < 3; i++)
 		hak_large_free(wall[i]);
 	hak_large_free(holder);
@@ -289,8 +291,8 @@ enum { threads = 3, rounds = 4000, held = 6 };
 static void *churn(void *with)
 {
 	uint32_t random = *(uint32_t *)with;
-	unsigned char *block[held] = { 0 };
-	size_t size[held] = { 0 };
+	unsigned char *block[held] = {0};
+	size_t size[held] = {0};
 
 	for (int i = 0; i < rounds * held; i++) {
 		int at = i % held;
@@ -326,7 +328,7 @@ static size_t slots_in_use(void)
 /* When all is over, no slot is lost. */
 static void check_threads(void)
 {
-	static uint32_t seed[threads] = { 1, 2, 3 };
+	static uint32_t seed[threads] = {1, 2, 3};
 	unsigned char *holder = hold_mib(200);
 	size_t before = slots_in_use() - 100;
 	pthread_t thread[threads];

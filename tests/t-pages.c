@@ -32,7 +32,10 @@ static size_t map_slot(void)
 	return slot;
 }
 
-static char *address(size_t slot) { return hak_registry_address(slot * HAK_SS_SLABS); }
+static char *address(size_t slot)
+{
+	return hak_registry_address(slot * HAK_SS_SLABS);
+}
 
 /* ---- what the kernel says ---- */
 
@@ -82,7 +85,10 @@ static size_t pages_present(char *at, size_t bytes)
 	return n;
 }
 
-static size_t populated(void) { return hak_load(&hak_process_counts.populated_bytes, relaxed); }
+static size_t populated(void)
+{
+	return hak_load(&hak_process_counts.populated_bytes, relaxed);
+}
 
 /* ---- huge pages ---- */
 
@@ -93,7 +99,8 @@ static void superslab(enum thp thp, size_t superslabs, bool dense, bool huge)
 	set(HAK_TUNABLE_ID_thp, thp);
 	hak_pages_superslab(slot, superslabs, dense);
 	ok(advice(address(slot)) == (huge ? ADVICE_HUGE : ADVICE_NEVER) &&
-	   advice(address(slot) + HAK_SS_SIZE - 1) == advice(address(slot)) && hak_registry_slot(slot)->huge == huge,
+		   advice(address(slot) + HAK_SS_SIZE - 1) == advice(address(slot)) &&
+		   hak_registry_slot(slot)->huge == huge,
 	   "thp %d, SuperSlab number %zu of a heap that is %s: %s", thp, superslabs, dense ? "dense" : "not dense",
 	   huge ? "huge" : "not");
 }
@@ -121,7 +128,7 @@ static void large(enum thp thp, size_t mib, size_t used_mib, bool filled, bool h
 	set(HAK_TUNABLE_ID_thp, thp);
 	hak_pages_large(address(slot), mib * MIB - 8192, used_mib * MIB, filled);
 	ok(advice(address(slot)) == (huge ? ADVICE_HUGE : ADVICE_NEVER) &&
-	   advice(address(slot) + mib * MIB - 8193) == advice(address(slot)), /* all of it alike */
+		   advice(address(slot) + mib * MIB - 8193) == advice(address(slot)), /* all of it alike */
 	   "thp %d, %zu MiB less two pages, %zu MiB used, %s: %s", thp, mib, used_mib, filled ? "filled" : "zeroed",
 	   huge ? "huge" : "not");
 	need(hak_os_unmap(address(slot), mib * MIB - 8192));

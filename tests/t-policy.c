@@ -91,7 +91,7 @@ static void *churn_thread(void *with)
 /* The two clocks are not in step, as those of threads are not. */
 static void threads(const void *with)
 {
-	static size_t size[2] = { 3 * MIB, 5 * MIB };
+	static size_t size[2] = {3 * MIB, 5 * MIB};
 	pthread_t thread[2];
 
 	(void)with;

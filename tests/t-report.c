@@ -503,7 +503,8 @@ static unsigned count_of(const char *text, const char *word)
 static void fill_journal(void)
 {
 	for (unsigned i = 0; i < HAK_JOURNAL_LENGTH; i++)
-		hak_journal_write(HAK_DECISION_elo_threshold, HAK_CLASS_COUNT - 1, SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX);
+		hak_journal_write(HAK_DECISION_elo_threshold, HAK_CLASS_COUNT - 1, SIZE_MAX, SIZE_MAX, SIZE_MAX,
+				  SIZE_MAX);
 }
 
 static void check_text(void)

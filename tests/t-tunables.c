@@ -22,7 +22,7 @@ static unsigned find(const char *name)
 static void read_one(const char *entry)
 {
 	char copy[200];
-	char *environment[] = { (char[]){ "HOME=/" }, copy, (char[]){ "HAKMEMORY=1" }, NULL };
+	char *environment[] = {(char[]){"HOME=/"}, copy, (char[]){"HAKMEMORY=1"}, NULL};
 	struct hak_text text;
 
 	hak_text_open(&text, copy, sizeof(copy));
@@ -39,8 +39,10 @@ static const struct promise {
 	enum hak_tunable_type type;
 	enum hak_tunable_stability stability;
 } promises[] = {
-#define PROMISE(name, type, preset, max, stability)                                                          \
-	{ "HAKMEM_" #name, (preset), 0, (max), HAK_TUNABLE_##type, HAK_TUNABLE_##stability }
+#define PROMISE(name, type, preset, max, stability)                                              \
+	{                                                                                        \
+		"HAKMEM_" #name, (preset), 0, (max), HAK_TUNABLE_##type, HAK_TUNABLE_##stability \
+	}
 	PROMISE(SS_PREFAULT, ENUM, 3, 3, LIVE),
 	PROMISE(THP, ENUM, HAK_DEFAULT_THP, 2, LIVE),
 	PROMISE(SS_LRU_SIZE, INT, 64, 65536, LIVE),
@@ -89,7 +91,10 @@ static void test_promises(void)
 		check_promise(&promises[n]);
 }
 
-static bool is_clean(const char *words) { return words[0] > ' ' && !strpbrk(words, "\n\t\"\\"); }
+static bool is_clean(const char *words)
+{
+	return words[0] > ' ' && !strpbrk(words, "\n\t\"\\");
+}
 
 static void test_rows(void)
 {
@@ -139,7 +144,7 @@ static void check_bounds(const void *with)
 static void check_print(const void *with)
 {
 	unsigned i = *(const unsigned *)with;
-	size_t values[] = { hak_tunables_min(i), hak_tunables_default(i), hak_tunables_max(i) };
+	size_t values[] = {hak_tunables_min(i), hak_tunables_default(i), hak_tunables_max(i)};
 
 	for (size_t n = 0; n < HAK_COUNT_OF(values); n++) {
 		char buffer[64];
@@ -155,10 +160,10 @@ static void check_print(const void *with)
 static void check_bad_values(const void *with)
 {
 	static const char *const bad[] = {
-		"", " ", "x", "-1", "+1", "0x1", "1x", "1 ", " 1", "1.5", "K", "1KK", "1Ki", "1T", "1\n",
-		"true false", "|", "0|1", "off|populate",
+		"",  " ",   "x",   "-1", "+1",  "0x1",        "1x", "1 ",  " 1",           "1.5",
+		"K", "1KK", "1Ki", "1T", "1\n", "true false", "|",  "0|1", "off|populate",
 	};
-	static const char *const huge[] = { "18446744073709551616", "99999999999999999999999999999999" };
+	static const char *const huge[] = {"18446744073709551616", "99999999999999999999999999999999"};
 	unsigned i = *(const unsigned *)with;
 
 	for (size_t n = 0; n < HAK_COUNT_OF(bad); n++)
@@ -174,9 +179,9 @@ static const struct {
 	const char *what;
 	void (*run)(const void *);
 } row_checks[] = {
-	{ "bounds", check_bounds },
-	{ "print", check_print },
-	{ "bad values", check_bad_values },
+	{"bounds", check_bounds},
+	{"print", check_print},
+	{"bad values", check_bad_values},
 };
 
 static void test_values(void)
@@ -199,15 +204,31 @@ static void check_words(const void *with)
 		const char *name, *text;
 		size_t value;
 	} good[] = {
-		{ "stats", "1", 1 },           { "stats", "off", 0 },       { "stats", "on", 1 },
-		{ "stats", "no", 0 },          { "stats", "yes", 1 },       { "stats", "false", 0 },
-		{ "stats", "true", 1 },        { "stats", "0", 0 },         { "stats", "01", 1 },
-		{ "ss_prefault", "touch", 2 }, { "ss_prefault", "off", 0 }, { "ss_prefault", "populate", 1 },
-		{ "ss_prefault", "2", 2 },     { "decay_ms", "0", 0 },      { "decay_ms", "900000", 900000 },
-		{ "fc_cap", "2048", 2048 },    { "fc_cap", "0007", 7 },     { "big_cache", "1", 1 },
-		{ "big_cache", "3k", 3072 },   { "big_cache", "3K", 3072 }, { "big_cache", "5m", 5 << 20 },
-		{ "big_cache", "5M", 5 << 20 }, { "big_cache", "1g", 1 << 30 },
-		{ "big_cache", "1G", 1 << 30 }, { "big_cache", "0G", 0 },
+		{"stats", "1", 1},
+		{"stats", "off", 0},
+		{"stats", "on", 1},
+		{"stats", "no", 0},
+		{"stats", "yes", 1},
+		{"stats", "false", 0},
+		{"stats", "true", 1},
+		{"stats", "0", 0},
+		{"stats", "01", 1},
+		{"ss_prefault", "touch", 2},
+		{"ss_prefault", "off", 0},
+		{"ss_prefault", "populate", 1},
+		{"ss_prefault", "2", 2},
+		{"decay_ms", "0", 0},
+		{"decay_ms", "900000", 900000},
+		{"fc_cap", "2048", 2048},
+		{"fc_cap", "0007", 7},
+		{"big_cache", "1", 1},
+		{"big_cache", "3k", 3072},
+		{"big_cache", "3K", 3072},
+		{"big_cache", "5m", 5 << 20},
+		{"big_cache", "5M", 5 << 20},
+		{"big_cache", "1g", 1 << 30},
+		{"big_cache", "1G", 1 << 30},
+		{"big_cache", "0G", 0},
 	};
 
 	(void)with;
@@ -237,15 +258,15 @@ static void check_suffix_overflow(const void *with)
 
 static void check_environment(const void *with)
 {
-	char *environment[] = { (char[]){ "PATH=/bin" },
-		                (char[]){ "HAKMEM_FC_CAP=100" },
-		                (char[]){ "HAKMEM_DIRTY_MIN=1G" },
-		                (char[]){ "HAKMEM_SS_PREFAULT=touch" },
-		                (char[]){ "HAKMEM_FC_CAP=200" }, /* the first counts */
-		                (char[]){ "HAKMEM_STATS=" },     /* not set */
-		                (char[]){ "HAKMEM_SS_PREWARM" }, /* not an entry at all */
-		                (char[]){ "HAKMEM_TINY_USE_SUPERSLAB=0" },
-		                NULL };
+	char *environment[] = {(char[]){"PATH=/bin"},
+			       (char[]){"HAKMEM_FC_CAP=100"},
+			       (char[]){"HAKMEM_DIRTY_MIN=1G"},
+			       (char[]){"HAKMEM_SS_PREFAULT=touch"},
+			       (char[]){"HAKMEM_FC_CAP=200"}, /* the first counts */
+			       (char[]){"HAKMEM_STATS="},     /* not set */
+			       (char[]){"HAKMEM_SS_PREWARM"}, /* not an entry at all */
+			       (char[]){"HAKMEM_TINY_USE_SUPERSLAB=0"},
+			       NULL};
 
 	(void)with;
 	errno = 1234;
@@ -285,8 +306,8 @@ static void check_each_by_environment(const void *with)
 
 static void check_secure(const void *with)
 {
-	char *environment[] = { (char[]){ "HAKMEM_FC_CAP=100" }, (char[]){ "HAKMEM_STATS=1" },
-		                (char[]){ "HAKMEM_BIG_CACHE=bad" }, (char[]){ "HAKMEM_VERBOSE=1" }, NULL };
+	char *environment[] = {(char[]){"HAKMEM_FC_CAP=100"}, (char[]){"HAKMEM_STATS=1"},
+			       (char[]){"HAKMEM_BIG_CACHE=bad"}, (char[]){"HAKMEM_VERBOSE=1"}, NULL};
 
 	(void)with;
 	hak_tunables_read(environment, true);
@@ -300,7 +321,7 @@ static void check_secure(const void *with)
 
 static void check_no_environment(const void *with)
 {
-	char *nothing[] = { NULL };
+	char *nothing[] = {NULL};
 
 	(void)with;
 	hak_tunables_read(NULL, false);
@@ -322,8 +343,7 @@ static void check_refused(const void *with)
 	hold(hak_tunables_source(find("fc_cap")) == HAK_SOURCE_DEFAULT);
 	hold(strcmp(hak_tunables_refused(find("fc_cap")), "2049") == 0);
 	hold(strcmp(hak_tunables_refused(find("decay_ms")), "?]0;x") == 0);
-	hold(strcmp(hak_tunables_refused(find("ss_lru_size")),
-	            "123456789012345678901234567890123456...") == 0);
+	hold(strcmp(hak_tunables_refused(find("ss_lru_size")), "123456789012345678901234567890123456...") == 0);
 }
 
 static void check_unknown(const void *with)
@@ -343,9 +363,13 @@ static void check_unknown(const void *with)
 
 static void read_verbosely(const void *with)
 {
-	char *environment[] = { (char[]){ "HAKMEM_FC_CAP=many" },  (char[]){ "HAKMEM_SS_PREFAULT=4" },
-		                (char[]){ "HAKMEM_BIG_CACHE=1T" }, (char[]){ "HAKMEM_STATS=maybe" },
-		                (char[]){ "HAKMEM_NOISE=1" },      (char[]){ "HAKMEM_VERBOSE=1" }, NULL };
+	char *environment[] = {(char[]){"HAKMEM_FC_CAP=many"},
+			       (char[]){"HAKMEM_SS_PREFAULT=4"},
+			       (char[]){"HAKMEM_BIG_CACHE=1T"},
+			       (char[]){"HAKMEM_STATS=maybe"},
+			       (char[]){"HAKMEM_NOISE=1"},
+			       (char[]){"HAKMEM_VERBOSE=1"},
+			       NULL};
 
 	(void)with;
 	hak_tunables_read(environment, false);
@@ -357,12 +381,12 @@ static void test_words(void)
 
 	capture(&child, read_verbosely, NULL);
 	is_text(child.words,
-	        "hakmem: HAKMEM_SS_PREFAULT=4 is refused: it is not one of off|populate|touch|auto; it stays auto\n"
-	        "hakmem: HAKMEM_FC_CAP=many is refused: it is not a number from 0 to 2048; it stays 0\n"
-	        "hakmem: HAKMEM_BIG_CACHE=1T is refused: it is not a size such as 65536, 64K, 4M or 1G; "
-	        "it stays 256M\n"
-	        "hakmem: HAKMEM_STATS=maybe is refused: it is not 0 or 1; it stays 0\n"
-	        "hakmem: HAKMEM_NOISE: there is no such setting\n");
+		"hakmem: HAKMEM_SS_PREFAULT=4 is refused: it is not one of off|populate|touch|auto; it stays auto\n"
+		"hakmem: HAKMEM_FC_CAP=many is refused: it is not a number from 0 to 2048; it stays 0\n"
+		"hakmem: HAKMEM_BIG_CACHE=1T is refused: it is not a size such as 65536, 64K, 4M or 1G; "
+		"it stays 256M\n"
+		"hakmem: HAKMEM_STATS=maybe is refused: it is not 0 or 1; it stays 0\n"
+		"hakmem: HAKMEM_NOISE: there is no such setting\n");
 	is(child.status, 0);
 }
 
