@@ -134,7 +134,8 @@ static HAK_COLD bool alloc_start_slow(void)
 {
 	bool ok = true;
 
-	hak_lock_take(&alloc_start_lock);
+	if (!hak_lock_take(&alloc_start_lock))
+		return false;
 	if (!hak_load(&alloc_started, relaxed)) {
 		ok = hak_registry_start();
 		hak_store(&alloc_started, ok, release); /* partner: hak_alloc_start */
@@ -161,7 +162,8 @@ static HAK_COLD struct hak_heap *alloc_attach(void)
 	return heap;
 }
 
-/* A heap for one call: of a signal handler that interrupted the allocator, or of a thread that is gone. */
+/* A heap for one call: of a signal handler that interrupted the allocator, or of a thread that is gone.  Never the
+ * thread's own: a handler leaves everything as it found it. */
 static HAK_COLD struct hak_heap *alloc_borrow(void)
 {
 	struct hak_heap *heap;
@@ -174,7 +176,7 @@ static HAK_COLD struct hak_heap *alloc_borrow(void)
 
 HAK_FN struct hak_heap *hak_alloc_heap(void)
 {
-	for (;;) {
+	while (hak_likely(!hak_thread.inside)) {
 		struct hak_heap *heap = hak_thread.heap;
 
 		if (hak_unlikely(heap == &hak_empty_heap)) {
@@ -186,35 +188,44 @@ HAK_FN struct hak_heap *hak_alloc_heap(void)
 		}
 		switch (hak_heap_enter(heap)) {
 		case HAK_ENTER_OK:
+			if (hak_likely(!hak_thread.gone))
+				hak_heap_hide(heap);
 			return heap;
-		case HAK_ENTER_AGAIN:
+		case HAK_ENTER_AGAIN: /* a handler, right before the heap was hidden */
 			return alloc_borrow();
 		case HAK_ENTER_LEFT: /* to its visitor */
 			hak_thread.heap = &hak_empty_heap;
 			break;
 		}
 	}
+	return alloc_borrow();
 }
 
 /* A thread whose end has been announced to everybody keeps no heap: each call borrows one. */
 HAK_FN void hak_alloc_leave(struct hak_heap *heap)
 {
-	if (hak_unlikely(heap != hak_thread.heap))
+	if (hak_unlikely(heap != hak_thread.inside)) {
 		hak_refill_leave(heap);
-	else
-		hak_heap_exit(heap);
+		return;
+	}
+	hak_heap_show();
+	hak_heap_exit(heap);
 }
 
 /* ---- reclaim ---- */
 
+#define ALLOC_PATIENCE 64u /* tries, the second half of them a millisecond apart */
+
 static HAK_COLD void alloc_reclaim(struct hak_heap *heap)
 {
+	hak_registry_return_begin();
 	if (heap)
 		hak_refill_settle(heap);
 	hak_refill_visit_all();
 	hak_large_trim(hak_os_now(), 0);
 	hak_batch_purge_all();
 	hak_superslab_shrink(0);
+	hak_registry_return_end();
 }
 
 HAK_FN size_t hak_alloc_trim(void)
@@ -222,14 +233,16 @@ HAK_FN size_t hak_alloc_trim(void)
 	struct hak_heap *heap = hak_alloc_heap();
 	size_t bytes;
 
+	hak_registry_return_begin(); /* who is visited takes another heap, and does not find his slabs */
 	if (heap) {
 		hak_refill_settle(heap);
 		hak_alloc_leave(heap);
 	}
 	hak_refill_visit_all();
 	bytes = hak_refill_purge_all();
-	bytes += hak_large_trim(hak_os_now(), 0);
-	return bytes + hak_batch_purge_all();
+	bytes += hak_large_trim(hak_os_now(), 0) + hak_batch_purge_all();
+	hak_registry_return_end();
+	return bytes;
 }
 
 /* ---- malloc ---- */
@@ -277,6 +290,25 @@ static HAK_COLD bool alloc_within_limit(size_t size)
 	return beyond != HAK_LIMIT_HARD;
 }
 
+/* After the first failure.  While other threads purge and unmap there is another try, and after some a short sleep: what they
+ * have taken out of sight comes back.  Bounded, as in a process made without fork's handlers they may not be there. */
+static HAK_COLD void *alloc_retry(struct hak_heap *heap, size_t size, size_t align, unsigned class, bool *zero)
+{
+	void *p = NULL;
+
+	alloc_reclaim(heap);
+	for (unsigned i = 0; i < ALLOC_PATIENCE; i++) {
+		uint32_t returned = hak_registry_returned();
+
+		p = alloc_once(heap, size, align, class, zero);
+		if (p || hak_registry_is_settled(returned))
+			break;
+		if (i >= ALLOC_PATIENCE / 2)
+			hak_os_rest();
+	}
+	return p;
+}
+
 static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 {
 	struct hak_heap *heap;
@@ -289,10 +321,8 @@ static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 	heap = hak_alloc_heap();
 	*zero = false;
 	p = alloc_once(heap, size, align, class, zero);
-	if (hak_unlikely(!p)) {
-		alloc_reclaim(heap);
-		p = alloc_once(heap, size, align, class, zero);
-	}
+	if (hak_unlikely(!p))
+		p = alloc_retry(heap, size, align, class, zero);
 	if (hak_likely(heap != NULL))
 		hak_alloc_leave(heap);
 	hak_background_poke();
@@ -394,18 +424,20 @@ static HAK_NOINLINE void alloc_free_entered(void *p, uint32_t tag)
 HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 {
 	struct hak_heap *heap = hak_thread.heap;
-	uint32_t tag;
+	uint32_t tag = alloc_tag(p);
 
-	tag = alloc_tag(p);
 	if (hak_unlikely(!alloc_is_ours(tag))) {
 		if (p)
 			alloc_free_span(p, tag);
 		return;
 	}
-	if (hak_likely(heap != &hak_empty_heap && (tag ^ heap->tag) >= HAK_TAG_CLASSES))
+	if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside && (tag ^ heap->tag) >= HAK_TAG_CLASSES)) {
+		hak_heap_hide_parcels(heap);
 		hak_refill_send(heap, p, tag);
-	else
+		hak_heap_show_parcels();
+	} else {
 		alloc_free_entered(p, tag);
+	}
 }
 
 /* A block of `have` bytes may stay for a request of `size`. */

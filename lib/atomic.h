@@ -15,6 +15,9 @@ void hak_model_step(void);
 #define hak_model_step() ((void)0)
 #endif
 
+/* What a signal handler of this thread sees is in this order; no instruction. */
+#define hak_signal_fence() atomic_signal_fence(memory_order_seq_cst)
+
 #define hak_load(p, order) (hak_model_step(), atomic_load_explicit((p), memory_order_##order))
 #define hak_store(p, v, order) (hak_model_step(), atomic_store_explicit((p), (v), memory_order_##order))
 #define hak_swap(p, v, order) (hak_model_step(), atomic_exchange_explicit((p), (v), memory_order_##order))

@@ -51,10 +51,15 @@ HAK_FN bool hak_batch_give_purged(size_t slot, uint32_t run)
 static size_t batch_purge_slot(size_t slot)
 {
 	/* a huge page was made present as a whole: clean slabs of it may have memory too */
-	uint32_t mask = hak_pool_take_free(slot, hak_load(&hak_registry_slot(slot)->huge, relaxed));
+	bool clean_too = hak_load(&hak_registry_slot(slot)->huge, relaxed), ok = true;
+	uint64_t word = hak_load(&hak_registry_slot(slot)->word, relaxed);
 	size_t bytes = 0;
-	bool ok = true;
+	uint32_t mask;
 
+	if ((clean_too ? word : word >> 32) == 0)
+		return 0;
+	hak_registry_return_begin();
+	mask = hak_pool_take_free(slot, clean_too);
 	if (mask)
 		hak_store(&hak_registry_slot(slot)->purge_stamp, hak_os_now(), relaxed);
 	if (mask && mask != UINT32_MAX)
@@ -68,6 +73,7 @@ static size_t batch_purge_slot(size_t slot)
 			ok = false;
 		mask &= ~run;
 	}
+	hak_registry_return_end();
 	if (!ok)
 		hak_store(&batch_refused, hak_os_now() | 1, relaxed);
 	return bytes;

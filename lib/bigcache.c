@@ -44,7 +44,8 @@ HAK_FN struct hak_extent hak_bigcache_take(size_t slots)
 
 	if (hak_bigcache_slots() == 0)
 		return found;
-	hak_lock_take(&bigcache_lock);
+	if (!hak_lock_take(&bigcache_lock))
+		return found;
 	for (size_t i = 1; i < bigcache_count; i++)
 		if (bigcache_is_better(slots, bigcache[i].slots, bigcache[best].slots))
 			best = i;
@@ -60,7 +61,8 @@ HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots)
 
 	if (hak_bigcache_slots() < slots)
 		return false;
-	hak_lock_take(&bigcache_lock);
+	if (!hak_lock_take(&bigcache_lock))
+		return false;
 	for (size_t i = 0; i < bigcache_count && !ok; i++) {
 		ok = bigcache[i].slot == slot && bigcache[i].slots >= slots;
 		if (ok)
@@ -75,7 +77,8 @@ HAK_FN struct hak_extent hak_bigcache_take_oldest(uint32_t now, uint32_t age)
 	struct hak_extent found = { 0, 0, 0 };
 	size_t oldest = 0;
 
-	hak_lock_take(&bigcache_lock);
+	if (!hak_lock_take(&bigcache_lock))
+		return found;
 	for (size_t i = 1; i < bigcache_count; i++)
 		if (hak_elapsed(now, bigcache[i].stamp) > hak_elapsed(now, bigcache[oldest].stamp))
 			oldest = i;
@@ -105,7 +108,8 @@ HAK_FN bool hak_bigcache_put(struct hak_extent extent)
 	size_t slots = extent.slots;
 	bool ok;
 
-	hak_lock_take(&bigcache_lock);
+	if (!hak_lock_take(&bigcache_lock))
+		return false;
 	bigcache_join_locked(&extent);
 	ok = bigcache_count < HAK_BIGCACHE_PLACES;
 	if (ok) {

@@ -1,6 +1,5 @@
 #include "heap.h"
 
-#include "lock.h"
 #include "meta.h"
 
 #define HEAP_DIRECTORY_SHIFT 10
@@ -24,11 +23,15 @@ typedef _Atomic(struct hak_heap *) heap_entry;
 
 static _Atomic(heap_entry *) heap_directory[(HAK_OWNER_MAX >> HEAP_DIRECTORY_SHIFT) + 1];
 static _Atomic uint32_t heap_made;
-static struct hak_lock heap_idle_lock = HAK_LOCK_INIT(HAK_RANK_IDLE);
-static struct hak_heap *heap_idle; /* under the lock */
 
-HAK_FN void hak_heap_lock(void) { hak_lock_take(&heap_idle_lock); }
-HAK_FN void hak_heap_unlock(void) { hak_lock_release(&heap_idle_lock); }
+/* The stack of idle heaps (H6): the first one's id in the low bits, a counter above that changes with every push and pop. */
+#define IDLE_MASK ((UINT64_C(1) << 32) - 1)
+#ifndef IDLE_STEP
+#define IDLE_STEP (IDLE_MASK + 1) /* tests/t-model-heap.c shows what happens without */
+#endif
+
+static _Atomic uint64_t heap_idle;
+
 HAK_FN uint32_t hak_heap_count(void) { return hak_load(&heap_made, relaxed); }
 
 HAK_FN struct hak_heap *hak_heap_find(uint32_t id)
@@ -82,16 +85,39 @@ static struct hak_heap *heap_make(void)
 	return heap_enter(heap) ? heap : NULL;
 }
 
-static void heap_unlink_locked(struct hak_heap *heap)
+static uint64_t heap_idle_head(uint32_t id, uint64_t old) { return id | ((old & ~IDLE_MASK) + IDLE_STEP); }
+
+static void heap_push_idle(struct hak_heap *heap)
 {
-	if (heap->idle_prev)
-		heap->idle_prev->idle_next = heap->idle_next;
-	else
-		heap_idle = heap->idle_next;
-	if (heap->idle_next)
-		heap->idle_next->idle_prev = heap->idle_prev;
-	heap->idle_next = heap->idle_prev = NULL;
-	hak_store(&heap->state, HAK_HEAP_LIVE, relaxed);
+	uint64_t head = hak_load(&heap_idle, relaxed);
+
+	do
+		hak_store(&heap->next_idle, (uint32_t)(head & IDLE_MASK), relaxed);
+	while (!hak_cas(&heap_idle, &head, heap_idle_head(heap->id, head), release)); /* partner: heap_pop_idle */
+}
+
+static struct hak_heap *heap_pop_idle(void)
+{
+	uint64_t head = hak_load(&heap_idle, acquire); /* partner: heap_push_idle */
+	struct hak_heap *first;
+	uint32_t next;
+
+	do {
+		if ((head & IDLE_MASK) == 0)
+			return NULL;
+		first = hak_heap_find((uint32_t)(head & IDLE_MASK));
+		next = hak_load(&first->next_idle, relaxed);
+	} while (!hak_cas_acquire_both(&heap_idle, &head, heap_idle_head(next, head), acquire));
+	return first;
+}
+
+/* H4, H6: the state first.  Who took the heap off the stack looks at the state after he said that it is not listed (all
+ * sequentially consistent): either he finds it idle, or it is pushed here. */
+static void heap_make_idle(struct hak_heap *heap)
+{
+	hak_store(&heap->state, HAK_HEAP_IDLE, seq_cst);
+	if (hak_swap(&heap->listed, 1, seq_cst) == 0)
+		heap_push_idle(heap);
 }
 
 HAK_FN enum hak_heap_enter hak_heap_enter(struct hak_heap *heap)
@@ -131,45 +157,30 @@ HAK_FN struct hak_heap *hak_heap_acquire(void)
 {
 	struct hak_heap *heap;
 
-	hak_lock_take(&heap_idle_lock);
-	heap = heap_idle;
-	if (heap) {
-		heap_unlink_locked(heap);
+	while ((heap = heap_pop_idle()) != NULL) {
+		hak_store(&heap->listed, 0, seq_cst); /* H6; partner: heap_make_idle */
+		if (!hak_heap_try_visit(heap))
+			continue; /* a visitor has it, and lists it again */
 		hak_count(&heap->counts.adopted, 1);
+		return heap;
 	}
-	hak_lock_release(&heap_idle_lock);
-	return heap ? heap : heap_make();
-}
-
-static void heap_link_locked(struct hak_heap *heap)
-{
-	heap->idle_prev = NULL;
-	heap->idle_next = heap_idle;
-	if (heap_idle)
-		heap_idle->idle_prev = heap;
-	heap_idle = heap;
-	hak_store(&heap->state, HAK_HEAP_IDLE, seq_cst); /* H4; partner: the sender's load of state */
+	return heap_make();
 }
 
 HAK_FN void hak_heap_release(struct hak_heap *heap)
 {
-	hak_lock_take(&heap_idle_lock);
 	hak_heap_exit(heap);
-	heap_link_locked(heap);
-	hak_lock_release(&heap_idle_lock);
+	heap_make_idle(heap);
 }
 
 HAK_FN bool hak_heap_try_visit(struct hak_heap *heap)
 {
-	bool mine;
+	uint32_t state = HAK_HEAP_IDLE;
 
-	hak_lock_take(&heap_idle_lock);
-	mine = hak_load(&heap->state, relaxed) == HAK_HEAP_IDLE;
-	if (mine)
-		heap_unlink_locked(heap);
-	hak_lock_release(&heap_idle_lock);
-	return mine;
+	return hak_cas(&heap->state, &state, HAK_HEAP_LIVE, seq_cst); /* partner: heap_make_idle */
 }
+
+HAK_FN void hak_heap_lose(struct hak_heap *heap) { hak_store(&heap->state, HAK_HEAP_LOST, relaxed); }
 
 HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift)
 {
@@ -192,22 +203,23 @@ HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shi
 
 static void heap_after_fork(struct hak_heap *heap, bool is_mine)
 {
-	bool is_whole = hak_load(&heap->use, acquire) == HAK_USE_NONE; /* partner: hak_heap_exit */
-	bool is_idle = hak_load(&heap->state, relaxed) == HAK_HEAP_IDLE;
+	uint32_t use = hak_load(&heap->use, acquire); /* partner: hak_heap_exit */
 
-	if (is_whole && !is_idle && !is_mine)
-		heap_link_locked(heap);
-	if (is_whole)
+	hak_store(&heap->listed, 0, relaxed);
+	if (is_mine && (use == HAK_USE_NONE || use == HAK_USE_OWNER)) /* OWNER: fork was called in a signal handler */
 		return;
-	if (is_idle)
-		heap_unlink_locked(heap);
-	hak_store(&heap->state, HAK_HEAP_LOST, relaxed); /* mine too, to a visitor: its owner finds him inside and leaves */
+	if (use == HAK_USE_NONE)
+		heap_make_idle(heap);
+	else
+		hak_heap_lose(heap); /* mine too, to a visitor: its owner finds him inside and leaves */
 }
 
 /* Nobody was inside a heap whose use is NONE: it is whole, since a hit changes a cache by one store that counts.  It waits
- * for a new thread of the child.  A heap that somebody was inside is lost. */
+ * for a new thread of the child.  A heap that somebody was inside is lost.  The stack is made anew: another thread may have
+ * been about to push or had just popped. */
 HAK_FN void hak_heap_after_fork(const struct hak_heap *mine)
 {
+	hak_store(&heap_idle, 0, relaxed);
 	for (uint32_t i = 0; i < hak_heap_count(); i++) {
 		struct hak_heap *heap = hak_heap_find(HAK_OWNER_FIRST + i);
 

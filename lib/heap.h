@@ -6,11 +6,15 @@
  * H5  The cold half of a heap (bins, slabs, received) is touched only by who has entered it: mostly its owner, whose
  *     caches are his alone; sometimes a visitor, who empties a full inbox while the owner sleeps.  Nobody waits: an owner
  *     who finds a visitor inside leaves the heap to him and takes another.
+ * H6  The idle heaps are found through a stack.  A heap that is taken by a visitor stays in it, so that being idle and being
+ *     listed are two things: who takes a heap off the stack owns it only if its state changes from IDLE to LIVE by him, and
+ *     who makes one idle pushes it only if it is not listed.  No step is one that another thread has to end.
  * H4  An idle heap's inbox is empty as soon as all senders and visitors have gone on: who pushes looks at the state
  *     after the push, who makes a heap idle looks at the inbox after that (both sequentially consistent).
  *
  * use:   NONE -> OWNER (enter) -> NONE (exit);  NONE -> VISITOR -> NONE;  VISITOR -> LEFT (owner) -> the visitor's.
- * state: LIVE -> IDLE (owner, thread exit; lock) -> LIVE (adopter or visitor; lock);  LIVE -> IDLE or LOST (fork's child). */
+ * state: LIVE -> IDLE (owner, thread exit) -> LIVE (adopter or visitor);  LIVE -> IDLE or LOST (fork's child);
+ *        LIVE -> LOST (the owner was cancelled inside). */
 #ifndef HAK_HEAP_H
 #define HAK_HEAP_H
 
@@ -27,6 +31,7 @@ struct hak_cache {
 struct hak_bin {
 	struct hak_slab *first, *last; /* slabs with free blocks: the warm pool */
 	void **array;                  /* the cache's places; array[0] is NULL */
+	void **seen;                   /* top of the cache when it was last looked at */
 	uint16_t capacity;             /* places behind that; 0 while starved or never used */
 	uint16_t empty;                /* slabs in the list that are wholly free */
 	uint16_t prefill;              /* slabs to take at once next time */
@@ -51,6 +56,7 @@ struct hak_heap {
 	_Atomic uint32_t use;     /* enum hak_heap_use */
 	uint32_t ticks;           /* cold calls */
 	uint32_t sent_ticks;      /* ticks when outgoing parcels were last sent */
+	uint32_t idle_ticks;      /* ticks when caches were last searched for those that nobody uses */
 	size_t cache_bytes;       /* what the caches may hold, by capacity */
 	uint32_t tended;          /* hak_os_now() when all caches were last looked at */
 	uint32_t inside_stamp;    /* hak_os_now() of the last purge inside slabs in use, or of the end of its pause */
@@ -61,15 +67,17 @@ struct hak_heap {
 
 	hak_inbox inbox HAK_ALIGNED(HAK_LINE); /* written by everybody */
 	_Atomic uint32_t state;
-	struct hak_heap *idle_next, *idle_prev; /* under the idle lock */
+	_Atomic uint32_t listed;    /* in the stack of idle heaps, or about to be: H6 */
+	_Atomic uint32_t next_idle; /* id of the next one in it, 0 = none */
 };
 
 _Static_assert(sizeof(struct hak_cache) == HAK_CACHE_SIZE, "a class's offset leads to its cache");
 
 struct hak_thread {
 	struct hak_heap *heap;
-	bool gone; /* its end has been announced: it keeps no heap any more */
-	bool limiting; /* it is giving memory back for HAKMEM_LIMIT's sake */
+	struct hak_heap *inside; /* its heap, while the thread is in the cold half of it or of its parcels */
+	bool gone;               /* its end has been announced: it keeps no heap any more */
+	bool limiting;           /* it is giving memory back for HAKMEM_LIMIT's sake */
 };
 
 HAK_VAR HAK_TLS struct hak_thread hak_thread;
@@ -86,6 +94,38 @@ HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /*
 	const struct hak_bin *bin = &heap->bins[class];
 
 	return bin->capacity ? (uint32_t)(heap->caches[class].top - bin->array) : 0;
+}
+
+/* From here to the end a signal handler finds that the thread has no heap: it would meet caches that are half-written.  What
+ * it allocates and frees borrows another. */
+HAK_HOT void hak_heap_hide(struct hak_heap *heap)
+{
+	hak_thread.inside = heap;
+	hak_signal_fence();
+	hak_thread.heap = &hak_empty_heap;
+	hak_signal_fence();
+}
+
+HAK_HOT void hak_heap_show(void)
+{
+	hak_signal_fence();
+	hak_thread.heap = hak_thread.inside;
+	hak_signal_fence();
+	hak_thread.inside = NULL;
+	hak_signal_fence();
+}
+
+/* The same for what a hit does not touch: outgoing parcels. */
+HAK_HOT void hak_heap_hide_parcels(struct hak_heap *heap)
+{
+	hak_thread.inside = heap;
+	hak_signal_fence();
+}
+
+HAK_HOT void hak_heap_show_parcels(void)
+{
+	hak_signal_fence();
+	hak_thread.inside = NULL;
 }
 
 /* OK: entered, until exit.  LEFT: a visitor is inside; the heap is his now.  AGAIN: the caller is inside already (a signal
@@ -105,8 +145,7 @@ HAK_FN struct hak_heap *hak_heap_find(uint32_t id);       /* NULL if there is no
 HAK_FN uint32_t hak_heap_count(void);                     /* ids run from HAK_OWNER_FIRST to that + count - 1 */
 HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift); /* 1 << shift places, the first NULL */
 HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shift);
-HAK_FN void hak_heap_lock(void); /* around fork */
-HAK_FN void hak_heap_unlock(void);
+HAK_FN void hak_heap_lose(struct hak_heap *heap);         /* its owner will never leave it */
 HAK_FN void hak_heap_after_fork(const struct hak_heap *mine); /* in the child: other threads' heaps are idle, or lost */
 
 #endif

@@ -128,6 +128,16 @@ static void large_keep_again(struct hak_extent e)
 		large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
 }
 
+static bool large_move_extent(struct hak_extent e, size_t to)
+{
+	size_t bytes = e.slots << HAK_SS_SHIFT;
+
+	if (hak_os_move(large_address(e.slot), bytes, large_address(to), bytes))
+		return true;
+	hak_os_map_at(large_address(to), bytes); /* if the kernel unmapped it before it failed */
+	return false;
+}
+
 /* Whole slots that were just mapped get memory that is kept elsewhere, `e` first: its pages move here, which costs less than
  * faults and clearing.  Few pieces, as each becomes a mapping of its own.  Returns whether there was any. */
 static bool large_bring(size_t slot, size_t slots, struct hak_extent e)
@@ -135,8 +145,7 @@ static bool large_bring(size_t slot, size_t slots, struct hak_extent e)
 	size_t left = slots;
 
 	for (unsigned piece = 0; e.slots > 0 && left > 0; piece++) {
-		if (e.slots > left || !hak_os_move(large_address(e.slot), e.slots << HAK_SS_SHIFT, large_address(slot))) {
-			hak_os_map_at(large_address(slot), e.slots << HAK_SS_SHIFT); /* if the kernel unmapped it before it failed */
+		if (e.slots > left || !large_move_extent(e, slot)) {
 			large_keep_again(e);
 			break;
 		}
@@ -218,6 +227,7 @@ HAK_FN void hak_large_free(void *p)
 	uint32_t now = hak_os_now();
 	bool keep;
 
+	hak_registry_return_begin();
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, 0);
 	large_count((size_t)-1, (size_t)0 - bytes);
 	hak_policy_freed(bytes, now);
@@ -226,6 +236,7 @@ HAK_FN void hak_large_free(void *p)
 	large_cache_shrink(limit - (keep ? large_slots(mapped) << HAK_SS_SHIFT : 0), now, 0);
 	if (!keep || !large_keep(slot, mapped, now))
 		large_unmap(slot, mapped);
+	hak_registry_return_end();
 }
 
 HAK_FN size_t hak_large_size(const void *p)
@@ -244,16 +255,26 @@ static void large_shrink(size_t slot, size_t mapped, size_t bytes)
 	hak_store(&hak_registry_slot(slot)->mapped, bytes, relaxed);
 }
 
+/* A block of several mappings can be moved by newer kernels, if its size stays: the rest is mapped at the new place already,
+ * or again, if the kernel unmapped it before it failed. */
+static bool large_move_pages(size_t slot, size_t mapped, size_t to, size_t bytes)
+{
+	if (hak_os_move(large_address(slot), mapped, large_address(to), bytes))
+		return true;
+	return hak_os_map_at(large_address(to), bytes) != HAK_OS_REFUSED &&
+	       hak_os_move(large_address(slot), mapped, large_address(to), mapped);
+}
+
 /* The new place is mapped first, as the kernel would overwrite what it finds there. */
 static void *large_move(size_t slot, size_t mapped, size_t bytes)
 {
-	size_t to = hak_registry_map(large_slots(bytes), bytes);
+	size_t to = hak_registry_map_to_move(large_slots(bytes), bytes, mapped);
 
 	if (to == HAK_NO_SLOT)
 		return NULL;
 	large_advise(slot, mapped); /* all of it alike */
-	if (!hak_os_move(large_address(slot), mapped, large_address(to))) {
-		large_unmap(to, bytes);
+	if (!large_move_pages(slot, mapped, to, bytes)) {
+		large_unmap(to, bytes); /* or there is nothing */
 		return NULL;
 	}
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, 0);
@@ -298,4 +319,12 @@ HAK_FN void hak_large_tick(void)
 		hak_large_trim(hak_os_now(), age);
 }
 
-HAK_FN size_t hak_large_trim(uint32_t now, uint32_t age) { return large_cache_shrink(0, now, age); }
+HAK_FN size_t hak_large_trim(uint32_t now, uint32_t age)
+{
+	size_t bytes;
+
+	hak_registry_return_begin();
+	bytes = large_cache_shrink(0, now, age);
+	hak_registry_return_end();
+	return bytes;
+}

@@ -1,53 +1,78 @@
-/* Ulrich Drepper, "Futexes Are Tricky" (2011), mutex 2. */
+/* Ulrich Drepper, "Futexes Are Tricky" (2011), mutex 2; patience is ours. */
 #include "lock.h"
 
 #include "os.h"
 
 #ifndef LOCK_SPINS
 #define LOCK_SPINS 100
+#define LOCK_PATIENCE 10u /* waits in vain, of 100 ms each, until the holder is given up */
 #endif
+#define LOCK_WAIT_MS 100u
 
-HAK_DEF HAK_TLS bool hak_lock_forking;
+HAK_DEF HAK_TLS uint32_t hak_lock_held, hak_lock_forking;
 
-#ifdef HAK_ASSERT
-static HAK_TLS uint32_t lock_held; /* bit r: a lock of rank r */
-#endif
-
-static void lock_wait(struct hak_lock *lock)
+static bool lock_try(struct hak_lock *lock, uint32_t *word, uint32_t as)
 {
-	/* acquire: partner is the release in hak_lock_release */
-	while (hak_swap(&lock->word, 2, acquire) != 0)
-		hak_os_wait(&lock->word, 2);
+	*word = HAK_LOCK_FREE;
+	return hak_cas(&lock->word, word, as, acquire); /* partner: the release in hak_lock_release */
 }
 
-HAK_FN void hak_lock_take(struct hak_lock *lock)
+/* Asleep until it is free.  Only a wait that nobody ended counts: who is woken too late has not waited for nothing. */
+static bool lock_wait(struct hak_lock *lock)
 {
-	uint32_t expected = 0;
+	uint32_t word;
 
-	if (hak_lock_forking)
-		return;
+	for (unsigned i = 0; i < LOCK_PATIENCE;) {
+		if (lock_try(lock, &word, HAK_LOCK_WAITED))
+			return true;
+		if (word == HAK_LOCK_GIVEN_UP)
+			return false;
+		if (word == HAK_LOCK_WAITED || hak_cas(&lock->word, &word, HAK_LOCK_WAITED, relaxed))
+			i += !hak_os_wait(&lock->word, HAK_LOCK_WAITED, LOCK_WAIT_MS);
+	}
+	word = HAK_LOCK_WAITED;
+	hak_cas(&lock->word, &word, HAK_LOCK_GIVEN_UP, relaxed);
+	return false;
+}
+
+static bool lock_acquire(struct hak_lock *lock)
+{
+	uint32_t word;
+
 	for (int i = 0; i < LOCK_SPINS; i++) {
-		expected = 0;
-		if (hak_cas(&lock->word, &expected, 1, acquire)) /* partner: hak_lock_release */
-			break;
+		if (lock_try(lock, &word, HAK_LOCK_TAKEN))
+			return true;
+		if (word == HAK_LOCK_GIVEN_UP)
+			return false;
 		hak_pause();
 	}
-	if (expected != 0)
-		lock_wait(lock);
-#ifdef HAK_ASSERT
-	hak_assert(lock_held < (1u << lock->rank));
-	lock_held |= 1u << lock->rank;
-#endif
+	return lock_wait(lock);
+}
+
+HAK_FN bool hak_lock_take(struct hak_lock *lock)
+{
+	uint32_t bit = HAK_LOCK_BIT(lock->rank);
+
+	if (hak_lock_held & bit)
+		return (hak_lock_forking & bit) != 0;
+	hak_assert(hak_lock_held < bit);
+	hak_lock_held |= bit; /* first: a signal handler must not take it halfway */
+	hak_signal_fence();
+	if (lock_acquire(lock))
+		return true;
+	hak_lock_held &= ~bit;
+	return false;
 }
 
 HAK_FN void hak_lock_release(struct hak_lock *lock)
 {
-	if (hak_lock_forking)
+	uint32_t bit = HAK_LOCK_BIT(lock->rank);
+
+	if (hak_lock_forking & bit)
 		return;
-#ifdef HAK_ASSERT
-	lock_held &= ~(1u << lock->rank);
-#endif
 	/* release: partner are the acquires above */
-	if (hak_swap(&lock->word, 0, release) == 2)
+	if (hak_swap(&lock->word, HAK_LOCK_FREE, release) != HAK_LOCK_TAKEN)
 		hak_os_wake_one(&lock->word);
+	hak_signal_fence();
+	hak_lock_held &= ~bit;
 }

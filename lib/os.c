@@ -22,6 +22,12 @@
 #define SYS_futex SYS_futex_time64
 #endif
 
+#if defined(SYS_futex_time64) && SYS_futex == SYS_futex_time64
+typedef struct { int64_t seconds, nanoseconds; } os_futex_time;
+#else
+typedef struct { long seconds, nanoseconds; } os_futex_time;
+#endif
+
 #define OS_FUTEX_WAIT 128 /* FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE: musl has no <linux/futex.h> */
 #define OS_FUTEX_WAKE 129
 #ifndef MADV_POPULATE_WRITE
@@ -152,10 +158,10 @@ HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge)
 	return ok;
 }
 
-HAK_FN bool hak_os_move(void *at, size_t size, void *to)
+HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size)
 {
 	int saved = errno;
-	bool ok = !os_must_fail() && mremap(at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
+	bool ok = !os_must_fail() && mremap(at, old_size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
 
 	errno = saved;
 	return ok;
@@ -190,12 +196,21 @@ HAK_FN size_t hak_os_read_file(const char *path, char *buffer, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
-HAK_FN void hak_os_wait(void *word, uint32_t value)
+HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 {
+	os_futex_time t = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
 	int saved = errno;
+	bool woken = syscall(SYS_futex, word, OS_FUTEX_WAIT, value, &t, NULL, 0) == 0 || errno == EAGAIN || errno == EINTR;
 
-	syscall(SYS_futex, word, OS_FUTEX_WAIT, value, NULL, NULL, 0);
 	errno = saved;
+	return woken;
+}
+
+HAK_FN void hak_os_rest(void)
+{
+	uint32_t nobody_knows = 0;
+
+	hak_os_wait(&nobody_knows, 0, 1);
 }
 
 HAK_FN void hak_os_wake_one(void *word)

@@ -27,14 +27,16 @@ HAK_FN bool hak_os_is_mapped(const void *p);                      /* something l
 HAK_FN bool hak_os_purge(void *at, size_t size);                  /* contents become zero, memory goes back */
 HAK_FN bool hak_os_populate(void *at, size_t size);               /* makes all pages present; Linux 5.14 */
 HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge);    /* or never; false: the kernel knows neither */
-HAK_FN bool hak_os_move(void *at, size_t size, void *to); /* what is there is replaced; if it fails, perhaps unmapped */
+HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size); /* `to` is replaced; if it fails, perhaps unmapped */
 HAK_FN bool hak_os_protect_read(void *at, size_t size);
 HAK_FN bool hak_os_protect_write(void *at, size_t size);
 
 /* The first bytes of a file; 0 if it cannot be read.  Only when a setting asks for it. */
 HAK_FN size_t hak_os_read_file(const char *path, char *buffer, size_t size);
 
-HAK_FN void hak_os_wait(void *word, uint32_t value); /* futex, private */
+/* futex, private: false if nobody woke the caller for so long */
+HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds);
+HAK_FN void hak_os_rest(void); /* a millisecond, by futex: sandboxes know it */
 HAK_FN void hak_os_wake_one(void *word);
 
 HAK_FN void hak_os_write(const char *text, size_t length); /* to standard error, all of it or as much as goes */

@@ -29,7 +29,8 @@ static void policy_learn(size_t bytes, uint32_t now, bool freed)
 
 	if (bytes < HAK_ELO_SMALLEST || !hak_setting(ace_enabled))
 		return;
-	hak_lock_take(&policy_lock);
+	if (!hak_lock_take(&policy_lock))
+		return; /* it learns nothing from this one */
 	if (policy_elo.rating[0] == 0)
 		hak_elo_start(&policy_elo);
 	if (freed)

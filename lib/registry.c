@@ -9,6 +9,8 @@
 
 HAK_DEF struct hak_registry hak_registry = { .page = 4096 };
 static struct hak_lock registry_lock = HAK_LOCK_INIT(HAK_RANK_MAP);
+static size_t registry_tags_slots, registry_entries_slots; /* under the lock: what is mapped of each table, in slots */
+static _Atomic uint32_t registry_returning, registry_returned;
 
 static size_t registry_tags_size(size_t slots) { return slots * HAK_SS_SLABS * sizeof(uint32_t); }
 static size_t registry_slots_size(size_t slots)
@@ -23,6 +25,7 @@ static void registry_lay(uintptr_t middle, uintptr_t base, size_t slots, size_t 
 	hak_registry.slots = (struct hak_slot *)middle;
 	hak_registry.base = base;
 	hak_registry.max_slots = max_slots;
+	registry_tags_slots = registry_entries_slots = slots;
 	hak_store(&hak_registry.slabs, slots * HAK_SS_SLABS, release);
 }
 
@@ -78,12 +81,35 @@ HAK_FN bool hak_registry_start(void)
 	return registry_choose() || registry_follow();
 }
 
-/* Both tables twice as long.  The two new ends are mapped apart: if the second fails, the first goes again. */
+static bool registry_grow_tags_locked(size_t want)
+{
+	size_t have = registry_tags_size(registry_tags_slots);
+	char *tags = (char *)(uintptr_t)hak_registry.tags;
+
+	if (want <= registry_tags_slots)
+		return true;
+	if (hak_os_map_at(tags + have, registry_tags_size(want) - have) != HAK_OS_OK)
+		return false;
+	registry_tags_slots = want;
+	return true;
+}
+
+static bool registry_grow_entries_locked(size_t want)
+{
+	size_t have = registry_slots_size(registry_entries_slots), size = registry_slots_size(want);
+
+	if (want <= registry_entries_slots)
+		return true;
+	if (hak_os_map_at((char *)hak_registry.slots - size, size - have) != HAK_OS_OK)
+		return false;
+	registry_entries_slots = want;
+	return true;
+}
+
+/* Both tables twice as long.  The two new ends are mapped apart: if the second fails, the first stays for the next try. */
 static bool registry_grow_locked(size_t need)
 {
 	size_t have = hak_load(&hak_registry.slabs, relaxed) / HAK_SS_SLABS, want = have;
-	char *tags = (char *)(uintptr_t)hak_registry.tags, *slots = (char *)hak_registry.slots;
-	enum hak_os_result result;
 
 	while (want < need)
 		want *= 2;
@@ -93,13 +119,8 @@ static bool registry_grow_locked(size_t need)
 		return false;
 	if (want == have)
 		return true;
-	if (hak_os_map_at(tags + registry_tags_size(have), registry_tags_size(want - have)) != HAK_OS_OK)
+	if (!registry_grow_tags_locked(want) || !registry_grow_entries_locked(want))
 		return false;
-	result = hak_os_map_at(slots - registry_slots_size(want), registry_slots_size(want) - registry_slots_size(have));
-	if (result != HAK_OS_OK) {
-		hak_os_unmap(tags + registry_tags_size(have), registry_tags_size(want - have));
-		return false;
-	}
 	/* release: who is handed a slot sees its entry; partner: acquire in registry_cover */
 	hak_store(&hak_registry.slabs, want * HAK_SS_SLABS, release);
 	return true;
@@ -113,7 +134,8 @@ static bool registry_cover(size_t need)
 		return true;
 	if (need > hak_registry.max_slots)
 		return false;
-	hak_lock_take(&registry_lock);
+	if (!hak_lock_take(&registry_lock))
+		return false;
 	ok = registry_grow_locked(need);
 	hak_lock_release(&registry_lock);
 	return ok;
@@ -203,12 +225,11 @@ HAK_FN bool hak_registry_claim_at(size_t slot, size_t n)
 	return !registry_is_absurd(n, n << HAK_SS_SHIFT) && registry_claim(slot, n);
 }
 
-static size_t registry_map_window(size_t n, size_t bytes)
+/* is_claim: a place that is free will do, though the kernel has no room for `bytes`. */
+static size_t registry_map_window(size_t n, size_t bytes, bool is_claim)
 {
 	size_t from = hak_load(&hak_registry.hint, relaxed), first = from;
 
-	if (registry_is_absurd(n, bytes))
-		return HAK_NO_SLOT;
 	for (;;) {
 		size_t slot = registry_find_run(from, n);
 		enum hak_os_result result;
@@ -222,7 +243,7 @@ static size_t registry_map_window(size_t n, size_t bytes)
 			continue;
 		}
 		result = hak_os_map_at(hak_registry_address(slot * HAK_SS_SLABS), bytes);
-		if (result == HAK_OS_OK) {
+		if (result == HAK_OS_OK || (is_claim && result == HAK_OS_REFUSED)) {
 			if (n == 1)
 				registry_raise_hint(first, slot + 1);
 			return slot;
@@ -286,5 +307,30 @@ static size_t registry_map_follow(size_t n, size_t bytes)
 
 HAK_FN size_t hak_registry_map(size_t n, size_t bytes)
 {
-	return hak_registry.follow ? registry_map_follow(n, bytes) : registry_map_window(n, bytes);
+	if (hak_registry.follow)
+		return registry_map_follow(n, bytes);
+	return registry_is_absurd(n, bytes) ? HAK_NO_SLOT : registry_map_window(n, bytes, false);
 }
+
+/* The kernel looks first whether the place is taken, then at its limits. */
+HAK_FN size_t hak_registry_map_to_move(size_t n, size_t bytes, size_t have)
+{
+	if (hak_registry.follow)
+		return registry_map_follow(n, bytes);
+	return registry_is_absurd(n, bytes - have) ? HAK_NO_SLOT : registry_map_window(n, bytes, true);
+}
+
+/* All sequentially consistent: who sees that memory was taken away sees that somebody is at it, or that it is back. */
+HAK_FN void hak_registry_return_begin(void) { hak_fetch_add(&registry_returning, 1, seq_cst); }
+HAK_FN void hak_registry_return_end(void)
+{
+	hak_fetch_add(&registry_returned, 1, seq_cst);
+	hak_fetch_sub(&registry_returning, 1, seq_cst);
+}
+HAK_FN uint32_t hak_registry_returned(void) { return hak_load(&registry_returned, seq_cst); }
+HAK_FN bool hak_registry_is_settled(uint32_t returned)
+{
+	return hak_load(&registry_returning, seq_cst) == 0 && hak_load(&registry_returned, seq_cst) == returned;
+}
+/* The other threads are gone. */
+HAK_FN void hak_registry_after_fork(void) { hak_store(&registry_returning, 0, relaxed); }

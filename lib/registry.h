@@ -62,11 +62,22 @@ HAK_VAR struct hak_registry hak_registry;
 HAK_FN bool hak_registry_start(void); /* once, before any other thread calls */
 /* Claims a run of n free slots and maps `bytes` from its start; HAK_NO_SLOT if the kernel refuses. */
 HAK_FN size_t hak_registry_map(size_t n, size_t bytes);
+/* The same for a block of `have` bytes that is to be moved there.  Where there is no room for both at once, nothing is mapped,
+ * but nothing of anybody else's lies there either. */
+HAK_FN size_t hak_registry_map_to_move(size_t n, size_t bytes, size_t have);
 HAK_FN bool hak_registry_claim_at(size_t slot, size_t n); /* just these, for growth in place */
 HAK_FN void hak_registry_unclaim(size_t slot, size_t n);  /* their memory is unmapped already */
 
 HAK_FN void hak_registry_lock(void); /* around fork */
 HAK_FN void hak_registry_unlock(void);
+
+/* Memory on its way back: a thread has taken it out of sight to purge or unmap it.  Who finds none looks here before he gives
+ * up. */
+HAK_FN void hak_registry_return_begin(void);
+HAK_FN void hak_registry_return_end(void);
+HAK_FN uint32_t hak_registry_returned(void);           /* how often that ended */
+HAK_FN bool hak_registry_is_settled(uint32_t returned); /* nobody is at it, nor was since `returned` */
+HAK_FN void hak_registry_after_fork(void);
 
 HAK_HOT size_t hak_registry_slabs(void) { return hak_peek(size_t, &hak_registry.slabs); }
 /* The number of the slab that holds p; at least hak_registry_slabs() if p lies outside. */

@@ -23,38 +23,48 @@ static void start_thread_exit(void *thread)
 	struct hak_heap *heap = hak_thread.heap;
 
 	(void)thread;
+	if (hak_thread.inside) /* the thread was cancelled asynchronously, which malloc does not allow: it never leaves */
+		hak_heap_lose(hak_thread.inside);
 	hak_thread.gone = true;
 	hak_thread.heap = &hak_empty_heap;
 	if (heap != &hak_empty_heap && hak_heap_enter(heap) == HAK_ENTER_OK)
 		hak_refill_leave(heap);
 }
 
-/* Our handlers are registered early, so ours is the last to prepare and the first after. */
+/* Our handlers are registered early, so ours is the last to prepare and the first after.  A lock that the thread is inside
+ * already (fork was called in a signal handler) stays as it is: that call goes on in both processes. */
 static void start_fork_prepare(void)
 {
+	uint32_t before = hak_lock_held;
+
 	hak_alloc_lock();
-	hak_heap_lock();
 	hak_bigcache_lock();
 	hak_policy_lock();
 	hak_registry_lock();
-	hak_lock_forking = true;
+	hak_lock_forking |= hak_lock_held & ~before;
 }
 
 static void start_fork_parent(void)
 {
-	hak_lock_forking = false;
-	hak_registry_unlock();
-	hak_policy_unlock();
-	hak_bigcache_unlock();
-	hak_heap_unlock();
-	hak_alloc_unlock();
+	uint32_t taken = hak_lock_forking;
+
+	hak_lock_forking = 0;
+	if (taken & HAK_LOCK_BIT(HAK_RANK_MAP))
+		hak_registry_unlock();
+	if (taken & HAK_LOCK_BIT(HAK_RANK_POLICY))
+		hak_policy_unlock();
+	if (taken & HAK_LOCK_BIT(HAK_RANK_LARGE))
+		hak_bigcache_unlock();
+	if (taken & HAK_LOCK_BIT(HAK_RANK_INIT))
+		hak_alloc_unlock();
 }
 
 static void start_fork_child(void)
 {
-	hak_heap_after_fork(hak_thread.heap);
+	hak_heap_after_fork(hak_thread.inside ? hak_thread.inside : hak_thread.heap);
 	hak_pool_after_fork();
 	hak_background_after_fork();
+	hak_registry_after_fork();
 	start_fork_parent();
 }
 

@@ -158,8 +158,10 @@ HAK_FN bool hak_superslab_is_surplus(void) { return superslab_free() > hak_super
 
 HAK_FN void hak_superslab_shrink(size_t keep)
 {
+	hak_registry_return_begin();
 	for (size_t s = hak_load(&hak_registry.high, relaxed); s-- > 0 && superslab_free() > keep;)
 		superslab_unmap(s);
+	hak_registry_return_end();
 }
 
 HAK_FN size_t hak_superslab_count(void) { return hak_load(&superslab_mapped, relaxed); }

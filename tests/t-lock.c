@@ -12,7 +12,7 @@
 
 enum { threads = 4, rounds = 50000 };
 
-static struct hak_lock low = HAK_LOCK_INIT(HAK_RANK_IDLE), high = HAK_LOCK_INIT(HAK_RANK_LARGE);
+static struct hak_lock low = HAK_LOCK_INIT(HAK_RANK_INIT), high = HAK_LOCK_INIT(HAK_RANK_LARGE);
 static unsigned long counted; /* under the lock, without an atomic */
 
 static void *count(void *with)
@@ -62,14 +62,49 @@ static void check_sleep(void)
 
 static void check_forking(void)
 {
-	hak_lock_take(&low);
-	hak_lock_forking = true;
-	hak_lock_take(&low);
+	hold(hak_lock_take(&low));
+	hak_lock_forking = HAK_LOCK_BIT(HAK_RANK_INIT);
+	ok(hak_lock_take(&low), "a handler of another library may go in while its thread forks");
 	hak_lock_release(&low);
-	is(low.word, 1);
-	hak_lock_forking = false;
+	is(low.word, HAK_LOCK_TAKEN);
+	hak_lock_forking = 0;
 	hak_lock_release(&low);
-	is(low.word, 0);
+	is(low.word, HAK_LOCK_FREE);
+}
+
+/* A signal handler that interrupts the holder. */
+static bool handler_took;
+
+static void take_in_handler(int number)
+{
+	(void)number;
+	handler_took = hak_lock_take(&low);
+}
+
+static void check_handler(void)
+{
+	signal(SIGUSR1, take_in_handler);
+	handler_took = true;
+	hold(hak_lock_take(&low));
+	raise(SIGUSR1);
+	hak_lock_release(&low);
+	ok(!handler_took && low.word == HAK_LOCK_FREE, "not by who interrupted the holder: he would wait for himself");
+	raise(SIGUSR1);
+	ok(handler_took, "else it can");
+	hak_lock_release(&low);
+	signal(SIGUSR1, SIG_DFL);
+}
+
+/* A thread that is not there, as in a process made without fork's handlers. */
+static void check_patience(void)
+{
+	low.word = HAK_LOCK_TAKEN;
+	ok(!hak_lock_take(&low) && low.word == HAK_LOCK_GIVEN_UP && hak_lock_held == 0, "nobody waits for ever");
+	ok(!hak_lock_take(&low), "nor again");
+	hak_lock_held = HAK_LOCK_BIT(HAK_RANK_INIT);
+	hak_lock_release(&low);
+	ok(hak_lock_take(&low), "until the holder comes after all");
+	hak_lock_release(&low);
 }
 
 static void take_in_order(const void *with)
@@ -95,6 +130,8 @@ int main(void)
 	check_exclusion();
 	check_sleep();
 	check_forking();
+	check_handler();
+	check_patience();
 	capture_silent("ranks rise", take_in_order, NULL);
 	capture(&child, take_out_of_order, NULL);
 #ifdef HAK_ASSERT

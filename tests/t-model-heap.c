@@ -45,16 +45,17 @@ HAK_FN size_t hak_meta_mapped(void)
 }
 
 /* A mutex whose waiters sleep. */
-HAK_DEF HAK_TLS bool hak_lock_forking __attribute__((unused));
+HAK_DEF HAK_TLS uint32_t hak_lock_held __attribute__((unused)), hak_lock_forking __attribute__((unused));
 
-HAK_FN void hak_lock_take(struct hak_lock *lock)
+HAK_FN bool hak_lock_take(struct hak_lock *lock)
 {
 	if (!model.is_running)
-		return;
+		return true;
 	hak_model_step();
 	while (lock->word != 0)
 		model_sleep(lock);
 	lock->word = 1;
+	return true;
 }
 
 HAK_FN void hak_lock_release(struct hak_lock *lock)
@@ -67,6 +68,8 @@ HAK_FN void hak_lock_release(struct hak_lock *lock)
 }
 
 #include "../lib/parcel.c"
+static uint64_t idle_step; /* 0: the stack's head does not count */
+#define IDLE_STEP idle_step
 #include "../lib/heap.h"
 __attribute__((unused)) HAK_VAR HAK_TLS struct hak_thread hak_thread;
 #include "../lib/heap.c"
@@ -156,8 +159,8 @@ static void forget_heaps(void)
 	memset(heaps, 0, sizeof(heaps));
 	memset(inside, 0, sizeof(inside));
 	memset(owner_of, 0, sizeof(owner_of));
-	heap_idle = NULL;
-	heap_idle_lock.word = 0;
+	heap_idle = 0;
+	idle_step = IDLE_MASK + 1;
 	heap_made = heap_count;
 	hak_store(&heap_directory[0], directory, relaxed);
 	for (uint32_t i = 0; i < heap_count; i++) {
@@ -176,7 +179,7 @@ static void three_owners(void)
 		hak_parcel_put(&parcels[i].parcel);
 	for (unsigned i = 0; i < heap_count - 1; i++)
 		owner_of[i] = i + 1;
-	heap_link_locked(&heaps[heap_count - 1]);
+	heap_make_idle(&heaps[heap_count - 1]);
 	sent = 0;
 }
 
@@ -185,15 +188,21 @@ static void one_orphan(void)
 {
 	three_owners();
 	owner_of[0] = nobody;
-	heap_link_locked(&heaps[0]);
+	heap_make_idle(&heaps[0]);
+}
+
+static void two_orphans_without_counter(void)
+{
+	one_orphan();
+	idle_step = 0;
 }
 
 static bool is_listed(const struct hak_heap *heap)
 {
 	unsigned n = 0;
 
-	for (const struct hak_heap *h = heap_idle; h && n <= heap_count; h = h->idle_next, n++)
-		if (h == heap)
+	for (uint32_t id = (uint32_t)heap_idle; id && n <= heap_count; id = hak_heap_find(id)->next_idle, n++)
+		if (id == heap->id)
 			return true;
 	return false;
 }
@@ -213,7 +222,8 @@ static void check(void)
 
 		model_require(inside[i] == nobody);
 		model_require(heap->use == HAK_USE_NONE);
-		model_require(is_idle == is_listed(heap));
+		model_require(!is_idle || is_listed(heap));
+		model_require(is_listed(heap) == heap->listed);
 		model_require(is_idle == (owner_of[i] == nobody));           /* none is lost */
 		model_require(!is_idle || hak_inbox_is_empty(&heap->inbox)); /* H4 */
 		model_require(!is_idle || heap->received == NULL);
@@ -344,6 +354,26 @@ static void adopt_and_end(void)
 	end();
 }
 
+/* Two heaps for one that ended: the first one's place in the stack changes. */
+static void adopt_two(void)
+{
+	struct hak_heap *first, *second;
+
+	end();
+	first = attach();
+	if (!first)
+		return;
+	hak_heap_exit(first);
+	owner_of[number(first)] = heap_count + 1; /* held, so that the next is another */
+	second = attach();
+	if (second)
+		hak_heap_exit(second);
+	owner_of[number(first)] = nobody;
+	model_require(hak_heap_enter(first) == HAK_ENTER_OK);
+	hak_refill_leave(first);
+	end();
+}
+
 static void purge_all(void)
 {
 	hak_refill_purge_all();
@@ -356,13 +386,11 @@ static void fork_child(void)
 {
 	unsigned mine = own_heap();
 
-	hak_lock_take(&heap_idle_lock);
 	for (unsigned i = 0; i < model.count; i++)
 		model.has_ended[i] = i != model_self();
 	for (unsigned i = 0; i < heap_count; i++)
 		owner_of[i] = i == mine ? model_self() + 1 : nobody;
 	hak_heap_after_fork(mine < heap_count ? &heaps[mine] : NULL);
-	hak_lock_release(&heap_idle_lock);
 	send_to(0);
 }
 
@@ -372,7 +400,7 @@ static void check_child(void)
 	for (unsigned i = 0; i < heap_count; i++) {
 		struct hak_heap *heap = &heaps[i];
 
-		model_require(is_listed(heap) == (heap->state == HAK_HEAP_IDLE));
+		model_require(is_listed(heap) == (heap->state == HAK_HEAP_IDLE) || heap->listed);
 		if (heap->state != HAK_HEAP_IDLE)
 			continue;
 		model_require(inside[i] == nobody && heap->use == HAK_USE_NONE);
@@ -421,6 +449,8 @@ int main(void)
 		{"a worker, a visitor", {three_owners, {work, send_and_visit}, check, 4}},
 		{"a worker, two visitors", {three_owners, {work_and_end, send_and_visit, visit_first}, check, 2}},
 		{"an end, a visitor, a sender", {three_owners, {end, visit_first, send_to_first}, check, 3}},
+		{"two adopters", {one_orphan, {adopt_two, adopt_and_end}, check, 3}},
+		{"three adopters", {one_orphan, {adopt_two, adopt_and_end, adopt_and_end}, check, 2}},
 		{"a purger, an adopter", {one_orphan, {work, purge_all, send_to_first}, check, 2}},
 		{"two purgers, an end", {three_owners, {end, purge_all, purge_all}, check, 2}},
 		{"a fork, an end, a sender", {three_owners, {end, send_to_first, fork_child}, check_child, 2}},
@@ -428,12 +458,14 @@ int main(void)
 		{"a fork, a purger, an adopter", {one_orphan, {work, purge_all, fork_child}, check_child, 2}},
 	};
 	static const struct model careless_end = {three_owners, {end_carelessly, send_to_first}, check, 2};
+	static const struct model no_counter = {two_orphans_without_counter, {adopt_two, adopt_and_end}, check, 3};
 	static const struct model careless_send = {three_owners, {end, send_carelessly}, check, 2};
 
 	explore_or_skip_all();
 	for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++)
 		explore_good(models[i].name, &models[i].model);
 	explore_bad("an end that looks at the inbox first", &careless_end);
+	explore_bad("a stack whose head does not count", &no_counter);
 	explore_bad("a sender that looks at the state first", &careless_send);
 	return done();
 }

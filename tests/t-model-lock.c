@@ -4,18 +4,21 @@
 #include "explore.h"
 
 #define LOCK_SPINS 2
+#define LOCK_PATIENCE 10u
 #include "../lib/lock.c"
 
-static struct hak_lock lock = HAK_LOCK_INIT(HAK_RANK_IDLE);
+static struct hak_lock lock = HAK_LOCK_INIT(HAK_RANK_LARGE);
 static unsigned inside, passed;
 static bool is_forgetful;
 
 /* As the kernel: looks at the word and sleeps in one. */
-HAK_FN void hak_os_wait(void *word, uint32_t value)
+HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 {
+	(void)milliseconds; /* the holder comes before that */
 	hak_model_step();
 	if (*(uint32_t *)word == value)
 		model_sleep(word);
+	return true;
 }
 
 HAK_FN void hak_os_wake_one(void *word)
@@ -40,7 +43,8 @@ static void reset_forgetful(void)
 
 static void pass(void)
 {
-	hak_lock_take(&lock);
+	hak_lock_held = 0; /* the explorer's threads are one */
+	model_require(hak_lock_take(&lock));
 	model_require(inside++ == 0);
 	hak_model_step();
 	model_require(--inside == 0);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* Promise 32: of freed small blocks at most a quarter is resident after 2 seconds, whoever freed them; after malloc_trim
+ * less than 5 %. */
+#include "promise.h"
+
+enum { size = 256 };
+
+static void **blocks;
+static size_t count;
+
+struct part { size_t first, step; };
+
+static void *free_part(void *with)
+{
+	const struct part *part = with;
+
+	for (size_t i = part->first; i < count; i += part->step)
+		free(blocks[i]);
+	return NULL;
+}
+
+static void *fill(void *with)
+{
+	for (size_t i = 0; i < count; i++)
+		blocks[i] = make(size);
+	return with;
+}
+
+static void in_thread(void *(*run)(void *), void *with)
+{
+	pthread_t thread;
+
+	need(pthread_create(&thread, NULL, run, with) == 0);
+	need(pthread_join(thread, NULL) == 0);
+}
+
+static size_t percent_of(size_t now, size_t before) { return now > before ? (now - before) * 100 / (count * size) : 0; }
+
+struct way {
+	const char *name;
+	bool made_elsewhere;
+	int freed; /* 0 here, 1 elsewhere, 2 both */
+};
+
+static const struct way ways[] = {
+	{ "freed by their maker", false, 0 },
+	{ "freed by another thread", false, 1 },
+	{ "freed by both", false, 2 },
+	{ "made by a thread that ended", true, 0 },
+	{ "made and freed by threads that ended", true, 1 },
+};
+
+static void free_all(int by)
+{
+	struct part all = { 0, 1 }, even = { 0, 2 }, odd = { 1, 2 };
+
+	if (by == 0)
+		free_part(&all);
+	else if (by == 1)
+		in_thread(free_part, &all);
+	else {
+		free_part(&even);
+		in_thread(free_part, &odd);
+	}
+}
+
+static void check(size_t number)
+{
+	const struct way *way = &ways[number];
+	size_t before = resident(), resting, trimmed;
+
+	if (way->made_elsewhere)
+		in_thread(fill, NULL);
+	else
+		fill(NULL);
+	free_all(way->freed);
+	rest(2000);
+	resting = percent_of(resident(), before);
+	malloc_trim(0);
+	trimmed = percent_of(resident(), before);
+	note("%s: %zu %% stay, %zu %% after malloc_trim", way->name, resting, trimmed);
+	hold(resting <= 25);
+	hold(trimmed < 5);
+}
+
+/* All at once, as they mostly sleep. */
+int main(void)
+{
+	enum { n = sizeof(ways) / sizeof(*ways) };
+	pid_t child[n];
+
+	count = short_or_long(128 * MIB, GIB) / size;
+	blocks = map_table(count * sizeof(*blocks));
+	memset(blocks, 1, count * sizeof(*blocks));
+	for (size_t i = 0; i < n; i++) {
+		child[i] = fork();
+		need(child[i] >= 0);
+		if (child[i] == 0) {
+			memset(blocks, 1, count * sizeof(*blocks)); /* a table of its own */
+			check(i);
+			_exit(failures());
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		int status = -1;
+
+		need(waitpid(child[i], &status, 0) == child[i]);
+		ok(status == 0, "%s", ways[i].name);
+	}
+	return done();
+}
