@@ -36,8 +36,6 @@ struct hak_bin {
 	uint16_t empty;                /* slabs in the list that are wholly free */
 	uint16_t prefill;              /* slabs to take at once next time */
 	bool flushing;                 /* the last cold call was a flush */
-	uint8_t calls, seen_calls;     /* cold calls, and how many there were when the cache was last looked at */
-	void **seen_top;               /* where its top was then */
 	struct hak_bin_counts counts;
 };
 
@@ -58,8 +56,8 @@ struct hak_heap {
 	uint32_t sent_ticks;      /* ticks when outgoing parcels were last sent */
 	uint32_t idle_ticks;      /* ticks when caches were last searched for those that nobody uses */
 	size_t cache_bytes;       /* what the caches may hold, by capacity */
-	uint32_t tended;          /* hak_os_now() when all caches were last looked at */
-	uint32_t inside_stamp;    /* hak_os_now() of the last purge inside slabs in use, or of the end of its pause */
+	uint32_t inside_stamp;    /* hak_os_now() of the last purge inside slabs in use */
+	uint32_t inside_pause;    /* milliseconds until the next may be */
 	size_t inside_purged;     /* bytes free inside the heap's slabs then */
 	void **arrays[13];        /* unused cache arrays by size, linked through their first place */
 	struct hak_bin bins[HAK_CLASS_COUNT];

@@ -16,9 +16,9 @@
 #define REFILL_EMPTY_KEPT 1u                   /* wholly free slabs of a class that a heap keeps */
 #define REFILL_PREFILL_MOST 4u                 /* slabs taken at once */
 #define REFILL_SEND_TICKS 64u                  /* cold calls until parcels that are not full are sent too */
+#define REFILL_IDLE_TICKS 256u                 /* cold calls between two looks for caches that nobody uses */
 #define REFILL_INBOX_MOST 128u                 /* parcels in an inbox from which its heap is visited */
-#define REFILL_TEND_TICKS 64u                  /* cold calls between looks at the heap */
-#define REFILL_TEND_MS 1000u                   /* time between looks at all of its caches */
+#define REFILL_INSIDE_TICKS 64u                /* cold calls between looks at what is free inside slabs */
 #define REFILL_INSIDE_LEAST ((size_t)8 << 20)  /* free bytes inside slabs from which pages go back */
 #define REFILL_INSIDE_MS 1000u                 /* what is wanted back within that time .. */
 #define REFILL_INSIDE_PAUSE_MS 10000u          /* .. stops it for that long */
@@ -256,7 +256,6 @@ static void refill_adapt(struct hak_heap *heap, unsigned class, bool flushing)
 	bool turned = bin->flushing != flushing;
 
 	bin->flushing = flushing;
-	bin->calls++;
 	if (hak_setting(tiny_front_direct))
 		return;
 	if (bin->capacity == 0)
@@ -590,41 +589,6 @@ static void *refill_from_inbox(struct hak_heap *heap, unsigned class)
 	return p;
 }
 
-HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero)
-{
-	void *p = refill_from_inbox(heap, class);
-
-	*zero = false;
-	refill_tick(heap);
-	if (p || !refill_provide(heap, class))
-		return p;
-	hak_count(&heap->bins[class].counts.direct_malloc, hak_setting(tiny_front_direct));
-	return refill_carve_one(&heap->bins[class], zero);
-}
-
-HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
-{
-	struct hak_bin *bin = &heap->bins[class];
-	void *p = refill_from_inbox(heap, class);
-	unsigned n;
-	bool zero;
-
-	refill_tick(heap);
-	if (p)
-		return p;
-	refill_adapt(heap, class, false);
-	if (!refill_provide(heap, class))
-		return NULL;
-	n = refill_batch(heap, class);
-	if (n < 2) {
-		hak_count(&bin->counts.direct_malloc, hak_setting(tiny_front_direct));
-		return refill_carve_one(bin, &zero);
-	}
-	n = refill_carve(heap, class, n);
-	heap->caches[class].top = bin->array + n - 1;
-	return bin->array[n];
-}
-
 /* The oldest n cached blocks go back to their slabs. */
 static void refill_give_oldest(struct hak_heap *heap, unsigned class, unsigned n)
 {
@@ -648,58 +612,105 @@ static void refill_give_oldest(struct hak_heap *heap, unsigned class, unsigned n
 
 /* ---- the heap looks after itself ---- */
 
-/* A cache that nobody used for a while gives all back, and half of its places. */
-static void refill_shrink_idle(struct hak_heap *heap, unsigned class)
+/* Its blocks go back, and half of its places. */
+static void refill_settle_cache(struct hak_heap *heap, unsigned class)
 {
-	struct hak_cache *cache = &heap->caches[class];
 	struct hak_bin *bin = &heap->bins[class];
-	unsigned start = refill_capacity_start(class);
 
-	if (bin->capacity == 0)
-		return;
-	if (bin->calls == bin->seen_calls && cache->top == bin->seen_top) {
+	if (hak_heap_cached(heap, class) > 0) {
 		refill_give_oldest(heap, class, hak_heap_cached(heap, class));
-		if (bin->capacity > start) {
-			hak_journal_write(HAK_DECISION_cache_shrink, class, bin->capacity, bin->capacity / 2u, 0, 0);
-			refill_set_capacity(heap, class, bin->capacity / 2u);
-		}
+		refill_give_empty(bin);
 	}
-	bin->seen_calls = bin->calls;
-	bin->seen_top = cache->top;
+	if (bin->capacity <= refill_capacity_start(class) || hak_setting(fc_cap) || !hak_setting(ace_enabled))
+		return;
+	hak_journal_write(HAK_DECISION_cache_shrink, class, bin->capacity, bin->capacity / 2u, 0, 0);
+	refill_set_capacity(heap, class, bin->capacity / 2u);
+}
+
+/* What lies in the cache of a size that the program does not use any more keeps each its slab: a cache that did not move since
+ * the last look is emptied. */
+static HAK_COLD void refill_settle_idle(struct hak_heap *heap)
+{
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
+		struct hak_bin *bin = &heap->bins[c];
+		struct hak_cache *cache = &heap->caches[c];
+
+		if (bin->capacity == 0)
+			continue;
+		if (cache->top == bin->seen)
+			refill_settle_cache(heap, c);
+		bin->seen = cache->top;
+	}
+	heap->idle_ticks = heap->ticks;
 }
 
 /* More than half of the heap's slabs is free inside them: whole pages of that go back, more each time that an eighth
  * became free, but not for a while if they were wanted back soon. */
-static void refill_tend_inside(struct hak_heap *heap, uint32_t now)
+static HAK_COLD void refill_tend_inside(struct hak_heap *heap)
 {
+	uint32_t now = hak_os_now();
 	struct refill_fill fill = refill_fill(heap);
 	size_t free = fill.held > fill.used ? fill.held - fill.used : 0;
 
+	if (!hak_setting(ace_enabled))
+		return;
 	if (free < heap->inside_purged / 2) {
-		if (now - heap->inside_stamp < REFILL_INSIDE_MS)
-			heap->inside_stamp = now + REFILL_INSIDE_PAUSE_MS;
+		if (hak_elapsed(now, heap->inside_stamp) < REFILL_INSIDE_MS)
+			heap->inside_pause = REFILL_INSIDE_PAUSE_MS;
 		heap->inside_purged = 0;
 	}
 	if (free < REFILL_INSIDE_LEAST || free < fill.held / 2 || free < heap->inside_purged + fill.held / 8 ||
-	    (int32_t)(now - heap->inside_stamp) < 0)
+	    hak_elapsed(now, heap->inside_stamp) < heap->inside_pause)
 		return;
+	heap->inside_pause = 0;
 	heap->inside_purged = free;
 	heap->inside_stamp = now;
 	refill_purge_inside(heap);
 }
 
-static HAK_COLD void refill_tend(struct hak_heap *heap)
+/* The tick of who has entered the heap. */
+static void refill_tick_inside(struct hak_heap *heap)
 {
-	uint32_t now = hak_os_now();
+	refill_tick(heap);
+	if (heap->ticks - heap->idle_ticks >= REFILL_IDLE_TICKS)
+		refill_settle_idle(heap);
+	if (heap->ticks % REFILL_INSIDE_TICKS == 0)
+		refill_tend_inside(heap);
+}
 
-	if (!hak_setting(ace_enabled) || hak_setting(tiny_front_direct))
-		return;
-	refill_tend_inside(heap, now);
-	if (now - heap->tended < REFILL_TEND_MS || hak_setting(fc_cap))
-		return;
-	heap->tended = now;
-	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
-		refill_shrink_idle(heap, c);
+HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero)
+{
+	void *p = refill_from_inbox(heap, class);
+
+	*zero = false;
+	refill_tick_inside(heap);
+	if (p || !refill_provide(heap, class))
+		return p;
+	hak_count(&heap->bins[class].counts.direct_malloc, hak_setting(tiny_front_direct));
+	return refill_carve_one(&heap->bins[class], zero);
+}
+
+HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
+{
+	struct hak_bin *bin = &heap->bins[class];
+	void *p = refill_from_inbox(heap, class);
+	unsigned n;
+	bool zero;
+
+	refill_tick_inside(heap);
+	if (p)
+		return p;
+	refill_adapt(heap, class, false);
+	if (!refill_provide(heap, class))
+		return NULL;
+	n = refill_batch(heap, class);
+	if (n < 2) {
+		hak_count(&bin->counts.direct_malloc, hak_setting(tiny_front_direct));
+		return refill_carve_one(bin, &zero);
+	}
+	n = refill_carve(heap, class, n);
+	heap->caches[class].top = bin->array + n - 1;
+	return bin->array[n];
 }
 
 HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
@@ -707,7 +718,7 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 	struct hak_cache *cache = &heap->caches[class];
 	struct hak_bin *bin = &heap->bins[class];
 
-	refill_tick(heap);
+	refill_tick_inside(heap);
 	refill_adapt(heap, class, true);
 	if (bin->capacity == 0) {
 		hak_count(&bin->counts.direct_free, 1);
@@ -720,8 +731,6 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 		refill_give_oldest(heap, class, (bin->capacity + 1u) / 2);
 	}
 	*++cache->top = p;
-	if (hak_unlikely(heap->ticks % REFILL_TEND_TICKS == 0))
-		refill_tend(heap);
 }
 
 /* ---- the end ---- */

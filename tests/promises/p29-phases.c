@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Promise 29: peak RSS / peak live <= 1.2 while the sizes change for a minute.
+ *
+ * Each phase draws a range of sizes.  The blocks of the phase before are freed in random order, then those of this one come;
+ * half of them are freed and made anew, as a program that works does. */
+#include "promise.h"
+
+struct block { unsigned char *at; size_t size; };
+
+static struct block *blocks;
+static size_t used, most, live, live_most, resident_most, before;
+static uint64_t seed = 20;
+
+static void look(void)
+{
+	size_t now = resident();
+
+	if (now > before && now - before > resident_most)
+		resident_most = now - before;
+}
+
+static void drop(size_t i)
+{
+	live -= blocks[i].size;
+	free(blocks[i].at);
+	blocks[i] = blocks[--used];
+}
+
+static void add(size_t size)
+{
+	need(used < most);
+	blocks[used++] = (struct block){ make(size), size };
+	live += size;
+	if (live > live_most)
+		live_most = live;
+	if (next_random(&seed) % 1024 == 0)
+		look();
+}
+
+/* Sizes from 64 bytes to 64 KiB; the upper end is up to 17 times the lower. */
+static void phase(size_t target)
+{
+	size_t least = (size_t)64 << next_random(&seed) % 9, spread = least << next_random(&seed) % 5;
+
+	if (least + spread > 64 * KIB)
+		spread = 64 * KIB - least;
+	while (used > 0)
+		drop(next_random(&seed) % used);
+	while (live < target)
+		add(least + next_random(&seed) % spread);
+	for (size_t moved = 0; moved < target;) {
+		size_t i = next_random(&seed) % used, size = least + next_random(&seed) % spread;
+
+		moved += blocks[i].size;
+		drop(i);
+		if (live < target)
+			add(size);
+	}
+	look();
+	note("%zu..%zu bytes: live %zu MB, resident %zu MB", least, least + spread, live / MIB, (resident() - before) / MIB);
+}
+
+int main(void)
+{
+	size_t target = short_or_long(128 * MIB, 400 * MIB), phases = short_or_long(12, 1000);
+	double start = seconds();
+
+	most = target / 32;
+	blocks = map_table(most * sizeof(*blocks));
+	memset(blocks, 1, most * sizeof(*blocks));
+	before = resident();
+	for (unsigned i = 0; i < phases && seconds() - start < 60; i++)
+		phase(target);
+	ok(resident_most * 100 <= live_most * 120, "peak resident %zu MB, peak live %zu MB", resident_most / MIB, live_most / MIB);
+	return done();
+}
