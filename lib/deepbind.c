@@ -31,4 +31,15 @@ HAK_API void *dlopen(const char *file, int mode)
 	return next(file, mode & ~RTLD_DEEPBIND);
 }
 
+HAK_FN void *hak_deepbind_loaded(const char *file)
+{
+	deepbind_dlopen *next = deepbind_find();
+
+	return next ? next(file, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+}
+
+#else
+
+HAK_FN void *hak_deepbind_loaded(const char *file) { return (void)file, NULL; }
+
 #endif

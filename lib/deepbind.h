@@ -8,4 +8,6 @@
 
 #include "cc.h"
 
+HAK_FN void *hak_deepbind_loaded(const char *file); /* as dlopen gives it; NULL: not loaded, or not known here */
+
 #endif

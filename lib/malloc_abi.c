@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "alloc.h"
+#include "deepbind.h"
 #include "os.h"
 #include "say.h"
 
@@ -103,10 +104,29 @@ extern abi_handler _ZSt15get_new_handlerv(void) HAK_WEAK;       /* std::get_new_
 extern void _ZSt17__throw_bad_allocv(void) HAK_WEAK;            /* std::__throw_bad_alloc() */
 extern void *dlsym(void *restrict handle, const char *restrict name) HAK_WEAK;
 
-static void *abi_next(const char *name) { return dlsym ? dlsym(RTLD_NEXT, name) : NULL; }
+/* A function of the C++ library: behind us, or, in a C program whose plug-in needs it, loaded where nobody else looks. */
+static void *abi_next(const char *name)
+{
+	static const char *const libraries[] = { "libstdc++.so.6", "libc++.so.1", "libc++abi.so.1" };
+	void *found = dlsym ? dlsym(RTLD_NEXT, name) : NULL;
+
+	for (size_t i = 0; dlsym && !found && i < HAK_COUNT_OF(libraries); i++) {
+		void *library = hak_deepbind_loaded(libraries[i]);
+		if (library)
+			found = dlsym(library, name);
+	}
+	return found;
+}
 
 /* The handler, if there is a C++ library that has one. */
-static abi_handler abi_new_handler(void) { return _ZSt15get_new_handlerv ? _ZSt15get_new_handlerv() : NULL; }
+static abi_handler abi_new_handler(void)
+{
+	abi_handler (*get)(void) = _ZSt15get_new_handlerv;
+
+	if (!get)
+		get = (abi_handler (*)(void))(uintptr_t)abi_next("_ZSt15get_new_handlerv");
+	return get ? get() : NULL;
+}
 
 static HAK_COLD void *abi_new_failed(size_t size, size_t align)
 {
