@@ -55,6 +55,41 @@ static bool os_must_fail(void)
 static inline bool os_must_fail(void) { return false; }
 #endif
 
+/* A system call without syscall(): libraries like torsocks put their own in its place, and allocate in it.  Below zero: the
+ * error.  errno is not touched. */
+#if defined(__x86_64__) && defined(__LP64__)
+static long os_call(long number, long a, long b, long c, long d)
+{
+	register long r10 __asm__("r10") = d, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
+
+	__asm__ volatile("syscall"
+	                 : "+a"(number)
+	                 : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+	                 : "rcx", "r11", "memory");
+	return number;
+}
+#elif defined(__aarch64__) && defined(__LP64__)
+static long os_call(long number, long a, long b, long c, long d)
+{
+	register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d, x4 __asm__("x4") = 0, x5 __asm__("x5") = 0;
+
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+	return x0;
+}
+#else
+static long os_call(long number, long a, long b, long c, long d)
+{
+	int saved = errno;
+	long result = syscall(number, a, b, c, d, 0L, 0L);
+
+	if (result == -1)
+		result = -errno;
+	errno = saved;
+	return result;
+}
+#endif
+
 HAK_FN size_t hak_os_page_size(void)
 {
 	size_t size = getauxval(AT_PAGESZ);
@@ -66,13 +101,11 @@ HAK_FN bool hak_os_is_secure(void) { return getauxval(AT_SECURE) != 0; }
 
 HAK_FN uint64_t hak_os_random(void)
 {
-	int saved = errno;
 	uint64_t x = 0;
 
 	/* not getrandom(): that is a cancellation point */
-	if (syscall(SYS_getrandom, &x, sizeof(x), GRND_NONBLOCK) != (long)sizeof(x))
+	if (os_call(SYS_getrandom, (long)&x, sizeof(x), GRND_NONBLOCK, 0) != (long)sizeof(x))
 		x = (uintptr_t)&x ^ (uintptr_t)&os_must_fail; /* what address randomisation gives */
-	errno = saved;
 	return x;
 }
 
@@ -199,11 +232,9 @@ HAK_FN size_t hak_os_read_file(const char *path, char *buffer, size_t size)
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 {
 	os_futex_time t = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
-	int saved = errno;
-	bool woken = syscall(SYS_futex, word, OS_FUTEX_WAIT, value, &t, NULL, 0) == 0 || errno == EAGAIN || errno == EINTR;
+	long result = os_call(SYS_futex, (long)word, OS_FUTEX_WAIT, (long)value, (long)&t);
 
-	errno = saved;
-	return woken;
+	return result == 0 || result == -EAGAIN || result == -EINTR;
 }
 
 HAK_FN void hak_os_rest(void)
@@ -215,27 +246,21 @@ HAK_FN void hak_os_rest(void)
 
 HAK_FN void hak_os_wake_one(void *word)
 {
-	int saved = errno;
-
-	syscall(SYS_futex, word, OS_FUTEX_WAKE, 1, NULL, NULL, 0);
-	errno = saved;
+	os_call(SYS_futex, (long)word, OS_FUTEX_WAKE, 1, 0);
 }
 
 HAK_FN void hak_os_write(const char *text, size_t length)
 {
-	int saved = errno;
-
 	while (length > 0) {
 		/* not write(): that is a cancellation point */
-		long n = syscall(SYS_write, STDERR_FILENO, text, length);
-		if (n < 0 && errno == EINTR)
+		long n = os_call(SYS_write, STDERR_FILENO, (long)text, (long)length, 0);
+		if (n == -EINTR)
 			continue;
 		if (n <= 0)
 			break;
 		text += n;
 		length -= (size_t)n;
 	}
-	errno = saved;
 }
 
 HAK_FN void hak_os_abort(void) { abort(); }
