@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Promises 8, 9: every system call of lib/os.c made to fail in turn: the first, the Nth, N of them in a row, all.  NULL and ENOMEM,
+ * everything else intact, no spin, and it recovers.  Links: rooms. */
+#include "names.h"
+
+#include "check.h"
+#include "os.h"
+#include "promise.h"
+
+enum { places = 64 };
+
+static unsigned char *blocks[places];
+static size_t sizes[places];
+
+static size_t some_size(uint64_t *state)
+{
+	uint64_t r = next_random(state);
+
+	return 2 + (r % 8 == 0 ? r % (9 * MIB) : r % 3 == 0 ? r % (900 * KIB) : r % 20000);
+}
+
+static void put(size_t i, unsigned char *p, size_t size)
+{
+	blocks[i] = p;
+	sizes[i] = p ? size : 0;
+	if (p)
+		p[0] = p[size - 1] = (unsigned char)(i + 1);
+}
+
+static void look(size_t i)
+{
+	if (blocks[i])
+		hold(blocks[i][0] == (unsigned char)(i + 1) && blocks[i][sizes[i] - 1] == (unsigned char)(i + 1));
+}
+
+static bool is_zero(const unsigned char *p, size_t size)
+{
+	for (size_t at = 0; p && at < size; at++)
+		if (p[at] != 0)
+			return false;
+	return true;
+}
+
+static void take(size_t i, size_t how, size_t size)
+{
+	unsigned char *p;
+
+	free(blocks[i]);
+	if (how == 0) {
+		p = malloc(size);
+	} else if (how == 1) {
+		p = calloc(1, size);
+		hold(is_zero(p, size));
+	} else {
+		p = memalign((size_t)4096 << size % 12, size);
+	}
+	put(i, p, size);
+	hold(p != NULL || errno == ENOMEM);
+}
+
+static void resize(size_t i, size_t size)
+{
+	unsigned char *p = realloc(blocks[i], size);
+
+	if (p != NULL) {
+		hold(blocks[i] == NULL || p[0] == (unsigned char)(i + 1));
+		put(i, p, size);
+		return;
+	}
+	hold(errno == ENOMEM);
+	look(i);
+}
+
+static void churn(size_t rounds, uint64_t seed)
+{
+	for (size_t round = 0; round < rounds; round++) {
+		size_t i = next_random(&seed) % places, size = some_size(&seed), how = next_random(&seed) % 5;
+
+		look(i);
+		errno = 0;
+		if (how == 4)
+			resize(i, size);
+		else if (how == 3)
+			resize(i, sizes[i] ? sizes[i] * 5 / 4 : size);
+		else
+			take(i, how, size);
+		if (round % 50 == 49)
+			malloc_trim(0);
+	}
+}
+
+static void free_all(void)
+{
+	for (size_t i = 0; i < places; i++) {
+		look(i);
+		free(blocks[i]);
+		put(i, NULL, 0);
+	}
+}
+
+static void fail(size_t after, size_t count)
+{
+	hak_os_fail_after = (unsigned)after;
+	hak_os_fail_count = (unsigned)count;
+}
+
+/* The first call of the process is among those that fail. */
+static void from_the_start(size_t after)
+{
+	void *p;
+
+	fail(after, 1);
+	p = malloc(100);
+	hold(p != NULL || errno == ENOMEM);
+	free(p);
+	churn(200, after);
+	fail(0, 0);
+	take(0, 0, 100);
+	hold(blocks[0] != NULL);
+}
+
+static void nothing_works(size_t with)
+{
+	(void)with;
+	fail(1, 1u << 30);
+	for (size_t i = 0; i < 200; i++)
+		hold(malloc(i * 5000) == NULL && errno == ENOMEM);
+	fail(0, 0);
+	hold(malloc(100) != NULL);
+}
+
+int main(void)
+{
+	size_t most = short_or_long(60, 600), in_a_row[] = { 1, 2, 5, 100, 1u << 30 };
+
+	ok(in_child(nothing_works, 0) == 0, "all calls fail, from the start");
+	for (size_t after = 1; after <= 12; after++)
+		ok(in_child(from_the_start, after) == 0, "call %zu fails, from the start", after);
+	churn(500, 1);
+	for (size_t c = 0; c < sizeof(in_a_row) / sizeof(*in_a_row); c++) {
+		for (size_t after = 1; after <= most; after++) {
+			fail(after, in_a_row[c]);
+			churn(60, after * 31 + c);
+			fail(0, 0);
+			take(0, 0, 3 * MIB);
+			hold(blocks[0] != NULL);
+		}
+		ok(failures() == 0 && hak_check_pool() == 0, "the Nth call fails and those behind it, %zu in all, N to %zu", in_a_row[c], most);
+	}
+	free_all();
+	malloc_trim(0);
+	churn(500, 2);
+	free_all();
+	ok(failures() == 0 && hak_check_pool() == 0, "all is well after that");
+	return done();
+}
