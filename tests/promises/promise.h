@@ -86,7 +86,11 @@ static inline unsigned count_mappings(void)
 	return lines;
 }
 
-static inline void limit(int what, size_t bytes)
+#ifndef __GLIBC__
+typedef int __rlimit_resource_t;
+#endif
+
+static inline void limit(__rlimit_resource_t what, size_t bytes)
 {
 	struct rlimit l;
 
