@@ -236,9 +236,8 @@ void *realloc(void *p, size_t size) { void *q = malloc(size); return p ? memcpy(
 int main(void) { char *p = strdup("text"); free(p); return !(p >= memory && p < memory + sizeof(memory) && calls > 0); }
 END
 point 'a program with a malloc of its own' on_library "$work/own"
-for compiler in clang gcc; do
-	if command -v $compiler > /dev/null 2>&1 && $compiler -w -fsanitize=address $([ $compiler = gcc ] && echo -static-libasan) \
-		"$work/threads.c" -o "$work/asan" -pthread > /dev/null 2>&1 && "$work/asan" > /dev/null 2>&1; then
+for compiler in 'clang' 'gcc -static-libasan'; do
+	if command -v "${compiler%% *}" > /dev/null 2>&1 && $compiler -w -fsanitize=address "$work/threads.c" -o "$work/asan" -pthread > /dev/null 2>&1 && "$work/asan" > /dev/null 2>&1; then
 		point "a program with AddressSanitizer, $compiler" on_library "$work/asan"
 	else
 		skip "a program with AddressSanitizer, $compiler" 'it cannot be built'
