@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* hakmem: the command.  To add a subcommand: a file cmd-NAME.c, a line in command.h, a row here, a section in hakmem.1. */
+#include <hakmem.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+
+static const struct command commands[] = {
+	{ "run", "[OPTION]... [SETTING=VALUE]... [--] PROGRAM [ARG]...", "run a program on HAKMEM", command_run },
+	{ "options", "[OPTION]... [SETTING]...", "show the settings, and where their values come from", command_options },
+	{ "check", "[OPTION]... [PID | -- PROGRAM]", "say whether HAKMEM is in effect, and if not, why", command_check },
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* ---- words that subcommands share ---- */
+
+void complain(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fputs("hakmem: ", stderr);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+	va_end(arguments);
+}
+
+int complain_of_usage(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fputs("hakmem: ", stderr);
+	vfprintf(stderr, format, arguments);
+	fputs("; try 'hakmem --help'\n", stderr);
+	va_end(arguments);
+	return STATUS_USAGE;
+}
+
+int print_help(const char *name, const struct option_help *options)
+{
+	const struct command *command = command_find(name);
+
+	if (command)
+		printf("usage: hakmem %s %s\n\n%s\n\n", name, command->args, command->summary);
+	for (; options->words; options++)
+		printf("  %-22s %s\n", options->words, options->text);
+	printf("  %-22s %s\n", "-h, --help", "show this help");
+	printf("\nThe manual is hakmem(1).\n");
+	return STATUS_OK;
+}
+
+/* ---- without a subcommand ---- */
+
+static int print_usage(void)
+{
+	printf("usage: hakmem COMMAND [ARG]...\n\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+	printf("\n"
+	       "  hakmem COMMAND --help   show the arguments of a command\n"
+	       "  hakmem --version        show the version\n"
+	       "\n"
+	       "Exit status: 0 done, 1 it could not be done (check: not in effect), 2 wrong arguments;\n"
+	       "run exits as its program does.  The manual is hakmem(1).\n");
+	return STATUS_OK;
+}
+
+static bool is_flag(const char *word, const char *is_short, const char *is_long)
+{
+	return strcmp(word, is_short) == 0 || strcmp(word, is_long) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+	int status;
+
+	if (argc < 2)
+		return complain_of_usage("a command is missing");
+	if (is_flag(argv[1], "-h", "--help") || strcmp(argv[1], "help") == 0) {
+		status = print_usage();
+	} else if (is_flag(argv[1], "-V", "--version")) {
+		printf("hakmem %s\n", HAKMEM_VERSION);
+		status = STATUS_OK;
+	} else {
+		command = command_find(argv[1]);
+		if (!command)
+			return complain_of_usage("there is no command '%s'", argv[1]);
+		status = command->run(argc - 1, argv + 1);
+	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		complain("cannot write the output");
+		return STATUS_NO;
+	}
+	return status;
+}
