@@ -49,7 +49,8 @@ enum hakmem_option_type {
 enum hakmem_option_source {
 	HAKMEM_SOURCE_DEFAULT,
 	HAKMEM_SOURCE_ENVIRONMENT,
-	HAKMEM_SOURCE_PROGRAM /* hakmem_option_set or mallopt */
+	HAKMEM_SOURCE_PROGRAM, /* hakmem_option_set or mallopt */
+	HAKMEM_SOURCE_FILE     /* hakmem.conf */
 };
 
 /* The texts live as long as the library. */

@@ -7,6 +7,7 @@
 #include "background.h"
 #include "batch.h"
 #include "large.h"
+#include "libc.h"
 #include "limit.h"
 #include "lock.h"
 #include "mid.h"
@@ -21,62 +22,6 @@ HAK_DEF unsigned hak_alloc_key;
 
 static struct hak_lock alloc_start_lock = HAK_LOCK_INIT(HAK_RANK_INIT);
 static _Atomic uint32_t alloc_started;
-
-/* In the window: no block of another allocator lies there, unless the kernel chose the window's place. */
-static bool alloc_is_our_memory(const void *p)
-{
-	size_t number = hak_registry_number(p);
-
-	if (number >= hak_registry_slabs())
-		return false;
-	return !hak_registry.follow || hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->state, relaxed) > HAK_SLOT_TAKEN;
-}
-
-/* ---- the C library's own allocator, for its own blocks ---- */
-
-#if defined(PIC) && !defined(HAK_NO_LIBC_NAMES)
-/* glibc exports these for allocators like ours; in a static link they would bring its malloc.o in. */
-extern void __libc_free(void *p) HAK_WEAK;
-extern void *__libc_malloc(size_t size) HAK_WEAK;
-extern void *__libc_realloc(void *p, size_t size) HAK_WEAK;
-extern char *__curbrk HAK_WEAK;
-#define ALLOC_HAS_LIBC (__libc_free && __libc_malloc && __libc_realloc)
-
-/* Does this look like the head of a glibc chunk (malloc/malloc.c, "Chunk format")? */
-static bool alloc_is_libc_block(const void *p)
-{
-	size_t head, before, page = hak_registry.page;
-
-	if (!ALLOC_HAS_LIBC || (uintptr_t)p % (2 * sizeof(size_t)) != 0 || (uintptr_t)p < page || alloc_is_our_memory(p) ||
-	    !hak_os_is_mapped((const size_t *)p - 2))
-		return false;
-	head = ((const size_t *)p)[-1];
-	before = ((const size_t *)p)[-2];
-	if (head & 2) /* mapped on its own */
-		return ((((uintptr_t)p - 2 * sizeof(size_t) - before) | (before + (head & ~(size_t)7))) & (page - 1)) == 0;
-	/* a size is a multiple of 16, with 32 bits on some machines of 8 */
-	if ((head & ~(size_t)7) < 4 * sizeof(size_t) || (head & (2 * sizeof(size_t) - 8)) != 0 ||
-	    head >> (HAK_ADDRESS_BITS - 1) != 0)
-		return false;
-	return (head & 4) != 0 || !&__curbrk || (const char *)p < __curbrk;
-}
-
-static void alloc_libc_free(void *p) { __libc_free(p); }
-static void *alloc_libc_malloc(size_t size) { return ALLOC_HAS_LIBC ? __libc_malloc(size) : NULL; }
-static void *alloc_libc_realloc(void *p, size_t size) { return __libc_realloc(p, size); }
-static size_t alloc_libc_usable_size(const void *p)
-{
-	size_t head = ((const size_t *)p)[-1];
-
-	return (head & ~(size_t)7) - ((head & 2) ? 2 : 1) * sizeof(size_t);
-}
-#else
-static bool alloc_is_libc_block(const void *p) { return (void)p, false; }
-static void alloc_libc_free(void *p) { (void)p; }
-static void *alloc_libc_malloc(size_t size) { return (void)size, NULL; }
-static void *alloc_libc_realloc(void *p, size_t size) { return (void)p, (void)size, NULL; }
-static size_t alloc_libc_usable_size(const void *p) { return (void)p, 0; }
-#endif
 
 /* ---- which block is it ---- */
 
@@ -98,7 +43,7 @@ static HAK_COLD HAK_NORETURN void alloc_die(const char *entry, const void *p, ui
 		hak_say_fatal(HAK_FATAL_INTERIOR, entry, p, (size_t)hak_slab_head(number)->free << HAK_SLAB_SHIFT);
 	if (tag == HAK_TAG_LARGE)
 		hak_say_fatal(HAK_FATAL_INTERIOR, entry, p, hak_large_size(hak_registry_address(number)));
-	if (alloc_is_our_memory(p))
+	if (hak_libc_is_excluded(p))
 		hak_say_fatal(HAK_FATAL_NO_BLOCK, entry, p, 0);
 	hak_say_fatal(HAK_FATAL_NOT_OURS, entry, p, 0);
 }
@@ -119,10 +64,10 @@ static size_t alloc_size(const char *entry, const void *p, uint32_t tag, bool *f
 		return hak_classes[alloc_class(tag)].size;
 	if (alloc_is_start(p, tag))
 		return tag == HAK_TAG_MID ? hak_mid_size(p) : hak_large_size(p);
-	*foreign = tag == 0 && alloc_is_libc_block(p);
+	*foreign = tag == 0 && hak_libc_is_block(p);
 	if (!*foreign)
 		alloc_die(entry, p, tag);
-	return alloc_libc_usable_size(p);
+	return hak_libc_usable_size(p);
 }
 
 /* ---- the thread's heap ---- */
@@ -149,12 +94,15 @@ HAK_FN bool hak_alloc_start(void)
 	return hak_load(&alloc_started, acquire) || alloc_start_slow(); /* partner: alloc_start_slow */
 }
 
+/* Not a thread that has announced its end, and none of a process that allocates elsewhere: each call borrows a heap. */
+static bool alloc_keeps_heap(void) { return !hak_thread.gone && !hak_libc_passes(); }
+
 /* A heap for a thread that has none. */
 static HAK_COLD struct hak_heap *alloc_attach(void)
 {
 	struct hak_heap *heap = hak_alloc_start() ? hak_heap_acquire() : NULL;
 
-	if (!heap || hak_thread.gone)
+	if (!heap || !alloc_keeps_heap())
 		return heap;
 	hak_thread.heap = heap;
 	if (hak_alloc_has_key)
@@ -183,7 +131,7 @@ HAK_FN struct hak_heap *hak_alloc_heap(void)
 			heap = alloc_attach();
 			if (!heap)
 				return NULL;
-			if (!hak_thread.gone && heap != hak_thread.heap)
+			if (alloc_keeps_heap() && heap != hak_thread.heap)
 				continue; /* attaching allocated, and that call left the heap to a visitor */
 		}
 		switch (hak_heap_enter(heap)) {
@@ -201,7 +149,7 @@ HAK_FN struct hak_heap *hak_alloc_heap(void)
 	return alloc_borrow();
 }
 
-/* A thread whose end has been announced to everybody keeps no heap: each call borrows one. */
+/* Back, if it was borrowed. */
 HAK_FN void hak_alloc_leave(struct hak_heap *heap)
 {
 	if (hak_unlikely(heap != hak_thread.inside)) {
@@ -334,15 +282,17 @@ static unsigned alloc_class_of(size_t size)
 	return size <= HAK_CLASS_MAX ? hak_class_of(size ? size : 1) : HAK_CLASS_COUNT;
 }
 
+static bool alloc_is_passed(size_t size)
+{
+	return hak_setting(disable) || (!hak_setting(tiny_use_superslab) && size <= HAK_TINY_MAX);
+}
+
 HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 {
 	bool zero;
 
-	if (hak_unlikely(!hak_setting(tiny_use_superslab)) && size <= HAK_TINY_MAX) {
-		void *p = alloc_libc_malloc(size); /* NULL in a static link: it has no other malloc */
-		if (p)
-			return p;
-	}
+	if (hak_unlikely(alloc_is_passed(size)) && hak_libc_is_there())
+		return hak_libc_malloc(size);
 	return alloc_any(size, 1, alloc_class_of(size), &zero);
 }
 
@@ -354,10 +304,14 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 	bool zero;
 	void *p;
 
-	if (class == HAK_CLASS_COUNT)
-		return alloc_any(size ? size : 1, align, class, &zero);
-	p = hak_hot_pop(&hak_thread.heap->caches[class]);
-	return p ? p : alloc_any(size, 1, class, &zero);
+	p = class < HAK_CLASS_COUNT ? hak_hot_pop(&hak_thread.heap->caches[class]) : NULL;
+	if (hak_likely(p != NULL))
+		return p;
+	if (hak_libc_passes())
+		return hak_libc_aligned(align, size);
+	if (class < HAK_CLASS_COUNT)
+		return alloc_any(size, 1, class, &zero);
+	return alloc_any(size ? size : 1, align, class, &zero);
 }
 
 /* ---- calloc ---- */
@@ -386,6 +340,8 @@ HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
 		return alloc_fail();
 	if (size < ALLOC_ZERO_ASK)
 		return (p = hak_hot_malloc(size)) ? memset(p, 0, size) : p;
+	if (hak_unlikely(hak_libc_passes()))
+		return hak_libc_zeroed(size);
 	if (size <= HAK_CLASS_MAX)
 		p = alloc_zeroed_class(size, &zero);
 	else
@@ -401,8 +357,8 @@ static HAK_COLD void alloc_free_span(void *p, uint32_t tag)
 		hak_mid_free(p);
 	else if (tag == HAK_TAG_LARGE && alloc_is_start(p, tag))
 		hak_large_free(p);
-	else if (tag == 0 && alloc_is_libc_block(p))
-		alloc_libc_free(p);
+	else if (tag == 0 && hak_libc_is_block(p))
+		hak_libc_free(p);
 	else
 		alloc_die("free", p, tag);
 }
@@ -503,7 +459,7 @@ HAK_FN void *hak_alloc_resize(void *p, size_t size)
 	tag = alloc_tag(p);
 	have = alloc_size("realloc", p, tag, &foreign);
 	if (hak_unlikely(foreign))
-		return alloc_libc_realloc(p, size);
+		return hak_libc_resize(p, size);
 	if (!alloc_is_ours(tag))
 		return alloc_resize_span(p, tag, have, size);
 	return alloc_is_fit(have, size) ? p : alloc_move(p, have, size);

@@ -4,6 +4,8 @@
 
 #include "atomic.h"
 
+HAK_DEF bool hak_deepbind_passes;
+
 #if defined(PIC) && defined(RTLD_DEEPBIND) && !defined(HAK_NO_LIBC_NAMES)
 
 typedef void *deepbind_dlopen(const char *file, int mode);
@@ -28,7 +30,7 @@ HAK_API void *dlopen(const char *file, int mode)
 		next = deepbind_find();
 	if (!next)
 		return NULL;
-	return next(file, mode & ~RTLD_DEEPBIND);
+	return next(file, hak_deepbind_passes ? mode : mode & ~RTLD_DEEPBIND);
 }
 
 HAK_FN void *hak_deepbind_loaded(const char *file)

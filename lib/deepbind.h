@@ -9,5 +9,6 @@
 #include "cc.h"
 
 HAK_FN void *hak_deepbind_loaded(const char *file); /* as dlopen gives it; NULL: not loaded, or not known here */
+HAK_VAR bool hak_deepbind_passes; /* given by start: the C library's malloc is the only one, and the flag stays */
 
 #endif

@@ -64,6 +64,15 @@ HAK_FN void hak_limit_tell(void)
 
 /* ---- control groups ---- */
 
+/* The first bytes of a file; 0: it cannot be read. */
+static size_t limit_read(const char *path, char *buffer, size_t size)
+{
+	int file = hak_os_open(path);
+	long n = file >= 0 ? hak_os_load(file, buffer, size) : 0;
+
+	return n > 0 ? (size_t)n : 0;
+}
+
 /* A number of bytes at the file's start; LIMIT_NONE_KNOWN for "max", or if there is no such file. */
 static size_t limit_read_bytes(const char *directory, const char *group, const char *file)
 {
@@ -75,7 +84,7 @@ static size_t limit_read_bytes(const char *directory, const char *group, const c
 	memcpy(path, directory, strlen(directory));
 	memcpy(path + strlen(directory), group, strlen(group));
 	memcpy(path + strlen(directory) + strlen(group), file, strlen(file) + 1);
-	n = hak_os_read_file(path, text, sizeof(text));
+	n = limit_read(path, text, sizeof(text));
 	if (n == 0 || text[0] < '0' || text[0] > '9')
 		return LIMIT_NONE_KNOWN;
 	for (size_t i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++)
@@ -119,7 +128,7 @@ HAK_FN void hak_limit_start(void)
 
 	if (!hak_setting(limit_cgroup) || hak_setting(limit) != 0)
 		return;
-	n = hak_os_read_file("/proc/self/cgroup", text, sizeof(text) - 1);
+	n = limit_read("/proc/self/cgroup", text, sizeof(text) - 1);
 	text[n] = '\0';
 	soft = limit_of_group(text);
 	if (soft > 0)

@@ -5,10 +5,14 @@
 #include <limits.h>
 
 #include "alloc.h"
+#include "libc.h"
 #include "report.h"
 #include "tunables.h"
 
 #define INFO_MXFAST_MOST (80 * (int)sizeof(size_t) / 4) /* as glibc */
+
+/* In a process that passes, the C library's function; NULL: ours is the one. */
+static void *info_libc(const char *name) { return hak_libc_passes() ? hak_libc_find(name) : NULL; }
 
 /* ---- mallinfo ---- */
 
@@ -32,9 +36,12 @@ static void info_fill(struct hak_mallinfo2 *info, const struct hak_report *repor
 
 HAK_API struct hak_mallinfo2 HAK_ABI(mallinfo2)(void)
 {
+	struct hak_mallinfo2 (*libc)(void) = (struct hak_mallinfo2 (*)(void))(uintptr_t)info_libc("mallinfo2");
 	struct hak_mallinfo2 info;
 	struct hak_report report;
 
+	if (libc)
+		return libc();
 	hak_report_sum(&report);
 	info_fill(&info, &report);
 	return info;
@@ -113,10 +120,13 @@ static void info_print(struct hak_text *out)
 
 HAK_API int HAK_ABI(malloc_info)(int options, FILE *to)
 {
+	int (*libc)(int, FILE *) = (int (*)(int, FILE *))(uintptr_t)info_libc("malloc_info");
 	struct hak_text out;
 	size_t length;
 	bool ok;
 
+	if (libc)
+		return libc(options, to);
 	if (options != 0)
 		return EINVAL;
 	if (!hak_report_open(&out)) {
@@ -130,24 +140,42 @@ HAK_API int HAK_ABI(malloc_info)(int options, FILE *to)
 	return ok ? 0 : -1;
 }
 
-HAK_API void HAK_ABI(malloc_stats)(void) { hak_report_say(); }
+HAK_API void HAK_ABI(malloc_stats)(void)
+{
+	void (*libc)(void) = (void (*)(void))(uintptr_t)info_libc("malloc_stats");
+
+	if (libc)
+		libc();
+	else
+		hak_report_say();
+}
 
 /* ---- to change something ---- */
 
-HAK_API int HAK_ABI(malloc_trim)(size_t pad) { return (void)pad, hak_alloc_trim() > 0; }
+HAK_API int HAK_ABI(malloc_trim)(size_t pad)
+{
+	int (*libc)(size_t) = (int (*)(size_t))(uintptr_t)info_libc("malloc_trim");
+
+	return libc ? libc(pad) : hak_alloc_trim() > 0;
+}
 
 /* Free memory that is kept.  What the user of a program has set counts more than what its author thought. */
 static int info_set_trim_threshold(int value)
 {
+	enum hak_tunable_source source = hak_tunables_source(HAK_TUNABLE_ID_dirty_min);
 	size_t bytes = value < 0 ? SIZE_MAX : (size_t)value; /* negative: glibc's way to say never */
 
-	if (hak_tunables_source(HAK_TUNABLE_ID_dirty_min) == HAK_SOURCE_ENVIRONMENT)
+	if (source == HAK_SOURCE_ENVIRONMENT || source == HAK_SOURCE_FILE)
 		return 1;
 	return hak_tunables_set_value(HAK_TUNABLE_ID_dirty_min, bytes) == 0;
 }
 
 HAK_API int HAK_ABI(mallopt)(int parameter, int value)
 {
+	int (*libc)(int, int) = (int (*)(int, int))(uintptr_t)info_libc("mallopt");
+
+	if (libc)
+		return libc(parameter, value);
 	switch (parameter) {
 	case HAK_M_TRIM_THRESHOLD:
 		return info_set_trim_threshold(value);

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -99,14 +99,23 @@ HAK_FN size_t hak_os_page_size(void)
 
 HAK_FN bool hak_os_is_secure(void) { return getauxval(AT_SECURE) != 0; }
 
+/* From the 16 bytes that the kernel gave the process at its start, which costs no call.  The C library takes secrets from
+ * them too: both halves in one word, mixed (splitmix64), tell neither. */
 HAK_FN uint64_t hak_os_random(void)
 {
-	uint64_t x = 0;
+	static uint64_t state;
+	const char *given = (const char *)getauxval(AT_RANDOM);
+	uint64_t half[2] = { (uintptr_t)&half, (uintptr_t)&os_must_fail }; /* what address randomisation gives */
+	uint64_t x;
 
-	/* not getrandom(): that is a cancellation point */
-	if (os_call(SYS_getrandom, (long)&x, sizeof(x), GRND_NONBLOCK, 0) != (long)sizeof(x))
-		x = (uintptr_t)&x ^ (uintptr_t)&os_must_fail; /* what address randomisation gives */
-	return x;
+	if (state == 0 && given)
+		memcpy(half, given, sizeof(half));
+	if (state == 0)
+		state = half[0] ^ (half[1] << 32 | half[1] >> 32);
+	x = state += UINT64_C(0x9e3779b97f4a7c15);
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
 }
 
 HAK_FN uint32_t hak_os_now(void)
@@ -218,17 +227,6 @@ HAK_FN bool hak_os_protect_write(void *at, size_t size)
 	return ok;
 }
 
-HAK_FN size_t hak_os_read_file(const char *path, char *buffer, size_t size)
-{
-	int saved = errno, fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-	long n = fd >= 0 ? syscall(SYS_read, fd, buffer, size) : 0; /* not read(): that is a cancellation point */
-
-	if (fd >= 0)
-		syscall(SYS_close, fd);
-	errno = saved;
-	return n > 0 ? (size_t)n : 0;
-}
-
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 {
 	os_futex_time t = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
@@ -247,6 +245,91 @@ HAK_FN void hak_os_rest(void)
 HAK_FN void hak_os_wake_one(void *word)
 {
 	os_call(SYS_futex, (long)word, OS_FUTEX_WAKE, 1, 0);
+}
+
+/* ---- files ---- */
+
+static int os_open(const char *path, int flags)
+{
+	int saved = errno;
+	/* NONBLOCK: a pipe of that name must not stop the process */
+	long file = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
+
+	errno = saved;
+	return (int)file;
+}
+
+HAK_FN int hak_os_open(const char *path) { return os_open(path, 0); }
+
+HAK_FN void hak_os_close(int file)
+{
+	int saved = errno;
+
+	syscall(SYS_close, file);
+	errno = saved;
+}
+
+/* Of a file one read fills the buffer, or comes to the end. */
+HAK_FN long hak_os_load(int file, char *buffer, size_t size)
+{
+	int saved = errno;
+	long length = syscall(SYS_read, file, buffer, size);
+
+	errno = saved;
+	hak_os_close(file);
+	return length;
+}
+
+/* As the kernel lays an entry down. */
+struct os_entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+/* Entries of a directory, `length` bytes, to the front of their buffer as bare names; returns the bytes of these. */
+static size_t os_keep_names(char *buffer, size_t length)
+{
+	size_t used = 0;
+
+	for (size_t at = 0; at + offsetof(struct os_entry, name) < length;) {
+		const char *name = buffer + at + offsetof(struct os_entry, name);
+		size_t name_length = strlen(name) + 1;
+		uint16_t step;
+
+		memcpy(&step, buffer + at + offsetof(struct os_entry, length), sizeof(step));
+		memmove(buffer + used, name, name_length); /* a name is shorter than its entry */
+		used += name_length;
+		at += step;
+	}
+	return used;
+}
+
+HAK_FN long hak_os_list(const char *path, char *buffer, size_t size)
+{
+	int saved = errno, file = os_open(path, O_DIRECTORY);
+	long length = -1, used = 0;
+
+	while (file >= 0 && (length = syscall(SYS_getdents64, file, buffer + used, size - (size_t)used)) > 0)
+		used += (long)os_keep_names(buffer + used, (size_t)length);
+	errno = saved;
+	if (file >= 0)
+		hak_os_close(file);
+	return length < 0 && used == 0 ? -1 : used;
+}
+
+HAK_FN bool hak_os_program(char *path, size_t size)
+{
+	int saved = errno;
+	long length = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, size - 1);
+
+	errno = saved;
+	if (length <= 0)
+		return false;
+	path[length] = '\0';
+	return true;
 }
 
 HAK_FN void hak_os_write(const char *text, size_t length)

@@ -17,7 +17,7 @@ extern unsigned hak_os_fail_count;
 
 HAK_FN size_t hak_os_page_size(void);
 HAK_FN bool hak_os_is_secure(void); /* AT_SECURE: the environment is an attacker's */
-HAK_FN uint64_t hak_os_random(void);
+HAK_FN uint64_t hak_os_random(void); /* for places, not for secrets; one thread at a time */
 HAK_FN uint32_t hak_os_now(void); /* milliseconds, coarse, wraps after 49 days */
 
 HAK_FN void *hak_os_map(size_t size);                             /* anywhere; NULL if refused */
@@ -31,13 +31,17 @@ HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size); /* `t
 HAK_FN bool hak_os_protect_read(void *at, size_t size);
 HAK_FN bool hak_os_protect_write(void *at, size_t size);
 
-/* The first bytes of a file; 0 if it cannot be read.  Only when a setting asks for it. */
-HAK_FN size_t hak_os_read_file(const char *path, char *buffer, size_t size);
-
 /* futex, private: false if nobody woke the caller for so long */
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds);
 HAK_FN void hak_os_rest(void); /* a millisecond, by futex: sandboxes know it */
 HAK_FN void hak_os_wake_one(void *word);
+
+/* Files, at start only.  Bytes, at most size; -1: it cannot be read.  None of these is a cancellation point. */
+HAK_FN int hak_os_open(const char *path); /* to read; -1: it is not there */
+HAK_FN void hak_os_close(int file);
+HAK_FN long hak_os_load(int file, char *buffer, size_t size);         /* all of it; closes it */
+HAK_FN long hak_os_list(const char *path, char *buffer, size_t size); /* a directory's names, a NUL behind each */
+HAK_FN bool hak_os_program(char *path, size_t size);                  /* the executable's, as the kernel knows it */
 
 HAK_FN void hak_os_write(const char *text, size_t length); /* to standard error, all of it or as much as goes */
 HAK_FN HAK_NORETURN void hak_os_abort(void);

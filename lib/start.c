@@ -6,6 +6,9 @@
 #include "alloc.h"
 #include "background.h"
 #include "bigcache.h"
+#include "conf.h"
+#include "deepbind.h"
+#include "libc.h"
 #include "limit.h"
 #include "lock.h"
 #include "os.h"
@@ -17,18 +20,32 @@
 
 extern char **environ;
 
-/* A thread's end: its heap goes to the idle list.  What later destructors do borrows a heap call by call. */
-static void start_thread_exit(void *thread)
+/* The thread's heap goes to the idle list. */
+static void start_leave_heap(void)
 {
 	struct hak_heap *heap = hak_thread.heap;
 
+	hak_thread.heap = &hak_empty_heap;
+	if (heap != &hak_empty_heap && hak_heap_enter(heap) == HAK_ENTER_OK)
+		hak_refill_leave(heap);
+}
+
+/* A thread's end.  What later destructors do borrows a heap call by call. */
+static void start_thread_exit(void *thread)
+{
 	(void)thread;
 	if (hak_thread.inside) /* the thread was cancelled asynchronously, which malloc does not allow: it never leaves */
 		hak_heap_lose(hak_thread.inside);
 	hak_thread.gone = true;
-	hak_thread.heap = &hak_empty_heap;
-	if (heap != &hak_empty_heap && hak_heap_enter(heap) == HAK_ENTER_OK)
-		hak_refill_leave(heap);
+	start_leave_heap();
+}
+
+/* HAKMEM_DISABLE: the thread keeps the empty heap for ever, so that every call takes the cold path, which hands it on.  Its
+ * blocks from before stay ours. */
+static void start_pass(void)
+{
+	hak_deepbind_passes = true;
+	start_leave_heap();
 }
 
 /* Our handlers are registered early, so ours is the last to prepare and the first after.  A lock that the thread is inside
@@ -71,16 +88,23 @@ static void start_fork_child(void)
 HAK_FN void hak_start(void)
 {
 	static bool done;
+	bool is_secure = hak_os_is_secure();
 
 	if (done)
 		return;
 	done = true;
-	hak_tunables_read(environ, hak_os_is_secure());
+	hak_conf_read(hak_conf_path(environ, is_secure));
+	hak_tunables_read(environ, is_secure);
 	hak_limit_start();
 	hak_tunables_seal();
+	if (hak_setting(verbose) && hak_conf_refused())
+		hak_say_line("%s: lines that are ignored: %u (hakmem check names them)", hak_conf_path(environ, is_secure),
+		             hak_conf_refused());
+	if (hak_libc_passes())
+		start_pass();
 	hak_alloc_has_key = pthread_key_create(&hak_alloc_key, start_thread_exit) == 0;
 	pthread_atfork(start_fork_prepare, start_fork_parent, start_fork_child);
-	if (hak_setting(ss_prewarm) && hak_alloc_start())
+	if (hak_setting(ss_prewarm) && !hak_libc_passes() && hak_alloc_start())
 		hak_superslab_prewarm(hak_setting(ss_prewarm));
 	hak_background_start();
 }

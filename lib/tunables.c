@@ -11,8 +11,7 @@
 #define HAK_SECTION(name) __attribute__((section(name)))
 #endif
 
-#define TUNABLES_PREFIX "HAKMEM_"
-#define TUNABLES_PREFIX_LENGTH (sizeof(TUNABLES_PREFIX) - 1)
+#define TUNABLES_PREFIX_LENGTH (sizeof(HAK_TUNABLES_PREFIX) - 1)
 #define TUNABLES_WORD 40   /* of a refused value or an unknown name, what is remembered */
 #define TUNABLES_BOOL_WORDS "0|1|off|on|no|yes|false|true"
 #define TUNABLES_UNKNOWN 4 /* so many unknown names */
@@ -229,9 +228,31 @@ static int tunables_set(unsigned i, const char *text, enum hak_tunable_source so
 	return error ? error : tunables_change(i, value, source);
 }
 
+HAK_FN int hak_tunables_try(unsigned i, const char *value)
+{
+	size_t parsed;
+	int error;
+
+	if (i >= HAK_TUNABLE_COUNT)
+		return ENOENT;
+	error = tunables_parse(i, value, &parsed);
+	if (error)
+		return error;
+	return parsed < tunables_rows[i].min || parsed > tunables_rows[i].max ? ERANGE : 0;
+}
+
 HAK_FN int hak_tunables_set(unsigned i, const char *value)
 {
 	return i < HAK_TUNABLE_COUNT ? tunables_set(i, value, HAK_SOURCE_API) : ENOENT;
+}
+
+HAK_FN int hak_tunables_set_by_file(unsigned i, const char *value)
+{
+	int error = hak_tunables_try(i, value);
+
+	if (error || hak_tunables_source(i) == HAK_SOURCE_API) /* the program's own word wins */
+		return error;
+	return tunables_set(i, value, HAK_SOURCE_FILE);
 }
 
 HAK_FN int hak_tunables_set_value(unsigned i, size_t value)
@@ -257,6 +278,8 @@ static void tunables_remember_unknown(const char *name, size_t length)
 {
 	unsigned n = 0;
 
+	if (length == sizeof(HAK_TUNABLES_CONF) - 1 && memcmp(name, HAK_TUNABLES_CONF, length) == 0)
+		return;
 	while (n < TUNABLES_UNKNOWN && tunables_unknown[n][0])
 		n++;
 	if (n < TUNABLES_UNKNOWN)
@@ -273,6 +296,12 @@ static unsigned tunables_find(const char *name, size_t length)
 	return i;
 }
 
+/* It wins over a file, but not over the program's own word, nor over an entry before. */
+static bool tunables_is_open_to_environment(unsigned i)
+{
+	return hak_tunables_source(i) == HAK_SOURCE_DEFAULT || hak_tunables_source(i) == HAK_SOURCE_FILE;
+}
+
 /* One NAME=VALUE. */
 static void tunables_read_entry(const char *entry)
 {
@@ -284,7 +313,7 @@ static void tunables_read_entry(const char *entry)
 		return;
 	if (i == HAK_TUNABLE_COUNT)
 		tunables_remember_unknown(entry, length);
-	else if (*value && hak_tunables_source(i) == HAK_SOURCE_DEFAULT && !hak_tunables_refused(i) &&
+	else if (*value && tunables_is_open_to_environment(i) && !hak_tunables_refused(i) &&
 	         tunables_set(i, value, HAK_SOURCE_ENVIRONMENT) != 0)
 		tunables_remember(tunables_refused[i], value, strlen(value));
 }
@@ -333,7 +362,7 @@ HAK_FN void hak_tunables_read(char **environment, bool is_secure)
 	if (!environment || is_secure)
 		return;
 	for (; *environment; environment++)
-		if (strncmp(*environment, TUNABLES_PREFIX, TUNABLES_PREFIX_LENGTH) == 0)
+		if (strncmp(*environment, HAK_TUNABLES_PREFIX, TUNABLES_PREFIX_LENGTH) == 0)
 			tunables_read_entry(*environment);
 	if (hak_setting(verbose))
 		tunables_complain();

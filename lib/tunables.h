@@ -25,7 +25,7 @@
 
 enum hak_tunable_type { HAK_TUNABLE_BOOL, HAK_TUNABLE_INT, HAK_TUNABLE_ENUM, HAK_TUNABLE_SIZE };
 enum hak_tunable_stability { HAK_TUNABLE_START, HAK_TUNABLE_LIVE };
-enum hak_tunable_source { HAK_SOURCE_DEFAULT, HAK_SOURCE_ENVIRONMENT, HAK_SOURCE_API };
+enum hak_tunable_source { HAK_SOURCE_DEFAULT, HAK_SOURCE_ENVIRONMENT, HAK_SOURCE_API, HAK_SOURCE_FILE };
 
 enum hak_tunable_id {
 #define HAK_TUNABLE(id, ...) HAK_TUNABLE_ID_##id,
@@ -66,7 +66,11 @@ HAK_VAR struct hak_live hak_live;
 
 #define hak_setting(id) hak_setting_##id()
 
-/* From an environment block (may be NULL), before any other thread runs; all of it is ignored if is_secure.
+#define HAK_TUNABLES_PREFIX "HAKMEM_"
+#define HAK_TUNABLES_CONF "HAKMEM_CONF" /* no setting: conf's */
+
+/* From an environment block (may be NULL), before any other thread runs; all of it is ignored if is_secure.  It wins over
+ * what a file said.
  * Of two entries of one name the first counts, as in getenv; an empty one counts as not set. */
 HAK_FN void hak_tunables_read(char **environment, bool is_secure);
 
@@ -93,6 +97,8 @@ HAK_FN void hak_tunables_print(unsigned i, size_t value, struct hak_text *out);
 /* 0; ENOENT: no such setting; EINVAL: no value of its type; ERANGE: out of bounds; EPERM: fixed since start.
  * On an error nothing changes; errno is left alone. */
 HAK_FN int hak_tunables_set(unsigned i, const char *value);
+HAK_FN int hak_tunables_try(unsigned i, const char *value); /* changes nothing in any case */
+HAK_FN int hak_tunables_set_by_file(unsigned i, const char *value);
 HAK_FN int hak_tunables_set_value(unsigned i, size_t value);
 
 #endif

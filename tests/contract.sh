@@ -44,6 +44,15 @@ opens_nothing() {
 	not grep -E 'open(at)?\(.*"/(proc|sys)/' "$work/trace"
 }
 
+# Behind the loader's work: one look for the file of settings, and nothing else of the file system.
+looks_for_one_file() {
+	sed '1,/munmap(.*/d' "$work/trace" > "$work/after"
+	grep -q 'getrandom\|mmap' "$work/after" || return
+	grep -E '(open(at)?|read|stat|access|readlink(at)?|getdents64)\(|_stat\(|faccessat' "$work/after" > "$work/files"
+	cat "$work/files"
+	[ "$(grep -c . "$work/files")" -eq 1 ] && grep 'openat(AT_FDCWD, "/etc/hakmem.conf", .*ENOENT' "$work/files"
+}
+
 prints_nothing() {
 	LD_PRELOAD=$library "$startup" --child > "$work/printed" 2>&1 && [ ! -s "$work/printed" ]
 }
@@ -61,6 +70,11 @@ point 'nothing is printed' prints_nothing
 if strace -f -o "$work/trace" -E LD_PRELOAD="$library" "$startup" --child > "$work/strace" 2>&1; then
 	point 'no thread is made' makes_no 'clone|clone3|fork|vfork'
 	point 'nothing is opened under /proc or /sys' opens_nothing
+	if [ -e /etc/hakmem.conf ]; then
+		skip 'one look for the file of settings' 'this machine has one'
+	else
+		point 'one look for the file of settings' looks_for_one_file
+	fi
 	point 'no call beyond those of the design' makes_no \
 		'socket|connect|ioctl|sched_[a-z]+|prctl|sysinfo|uname|madvise|mlock[a-z0-9]*|memfd_create|userfaultfd'
 else

@@ -54,6 +54,7 @@ static const struct promise {
 	PROMISE(TINY_REFILL_COUNT, INT, 0, 1024, START),
 	PROMISE(TINY_FRONT_DIRECT, BOOL, 0, 1, START),
 	PROMISE(TINY_USE_SUPERSLAB, BOOL, 1, 1, START),
+	PROMISE(DISABLE, BOOL, 0, 1, START),
 	PROMISE(ACE_ENABLED, BOOL, 1, 1, LIVE),
 	PROMISE(SS_LRU_DEBUG, BOOL, 0, 1, LIVE),
 	PROMISE(SS_PREWARM_DEBUG, BOOL, 0, 1, START),
@@ -410,6 +411,30 @@ static void check_sealed(const void *with)
 	hold(hak_tunables_set_value(UINT_MAX, 1) == ENOENT);
 }
 
+/* The environment wins over a file, and the program over both. */
+static void check_ranks(const void *with)
+{
+	(void)with;
+	hold(hak_tunables_set_by_file(find("fc_cap"), "9") == 0 && hak_setting(fc_cap) == 9);
+	hold(hak_tunables_source(find("fc_cap")) == HAK_SOURCE_FILE);
+	hold(hak_tunables_set_by_file(find("fc_cap"), "10") == 0 && hak_setting(fc_cap) == 10);
+	hold(hak_tunables_set_by_file(find("fc_cap"), "many") == EINVAL && hak_setting(fc_cap) == 10);
+	hold(hak_tunables_set_by_file(HAK_TUNABLE_COUNT, "1") == ENOENT);
+	read_one("HAKMEM_FC_CAP=x");
+	hold(hak_setting(fc_cap) == 10 && hak_tunables_source(find("fc_cap")) == HAK_SOURCE_FILE);
+	hold(hak_tunables_set_by_file(find("fc_refill"), "3") == 0);
+	read_one("HAKMEM_FC_REFILL=4");
+	read_one("HAKMEM_FC_REFILL=5");
+	hold(hak_setting(fc_refill) == 4 && hak_tunables_source(find("fc_refill")) == HAK_SOURCE_ENVIRONMENT);
+	hold(hak_tunables_set(find("fc_cap"), "7") == 0);
+	hold(hak_tunables_set_by_file(find("fc_cap"), "8") == 0 && hak_setting(fc_cap) == 7);
+	hold(hak_tunables_set_by_file(find("fc_cap"), "x") == EINVAL);
+	read_one("HAKMEM_CONF=/etc/other.conf");
+	hold(hak_tunables_unknown(0) == NULL);
+	read_one("HAKMEM_CON=1");
+	hold(hak_tunables_unknown(0) != NULL);
+}
+
 static void write_settings(const void *with)
 {
 	(void)with;
@@ -447,6 +472,7 @@ int main(void)
 	capture_silent("unknown names are remembered", check_unknown, NULL);
 	test_words();
 	capture_silent("changes before and after start", check_sealed, NULL);
+	capture_silent("file, environment, program", check_ranks, NULL);
 	test_read_only();
 	return done();
 }

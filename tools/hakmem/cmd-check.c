@@ -9,11 +9,15 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "conf.h"
 #include "library.h"
+#include "policy.h"
 #include "preload.h"
 #include "subject.h"
+#include "tunables.h"
 
 static const struct option_help check_help[] = {
+	{ "--conf[=FILE]", "look at hakmem.conf and what is beside it only" },
 	{ "PID", "look at this process; without it, at programs that are started here" },
 	{ "-- PROGRAM", "look at this program, as it would be started here" },
 	{ NULL, NULL },
@@ -58,6 +62,19 @@ static void print_preloads(const struct preload *list, unsigned count)
 		       list[i].error ? list[i].error : "");
 }
 
+/* How many settings come from where. */
+static void print_policy(bool has_file)
+{
+	unsigned by_file = 0, by_environment = 0;
+
+	for (unsigned i = 0; i < HAK_TUNABLE_COUNT; i++) {
+		by_file += hak_tunables_source(i) == HAK_SOURCE_FILE;
+		by_environment += hak_tunables_source(i) == HAK_SOURCE_ENVIRONMENT;
+	}
+	printf("settings   %u from %s%s, %u from the environment\n", by_file,
+	       policy_path() ? policy_path() : "no file", policy_path() && !has_file ? " (not there)" : "", by_environment);
+}
+
 /* The first that gives malloc to the program; NULL: none. */
 static const struct preload *find_winner(const struct preload *list, unsigned count)
 {
@@ -87,11 +104,22 @@ static const char *find_own_reason(const struct image *image)
 	return NULL;
 }
 
+/* HAKMEM_DISABLE, under its own name or as mode=pass. */
+static int say_pass(void)
+{
+	char place[PATH_MAX + 16];
+
+	return say_no("%s says to leave the program to the C library's malloc",
+	              hak_tunables_source(HAK_TUNABLE_ID_disable) == HAK_SOURCE_ENVIRONMENT
+	                      ? "HAKMEM_DISABLE in its environment"
+	                      : policy_place(HAK_TUNABLE_ID_disable, place, sizeof(place)));
+}
+
 /* No library that is preloaded is HAKMEM. */
 static int judge_without(const struct subject *subject, const struct preload *winner)
 {
 	if (image_needs(&subject->image, LIBRARY_NAME) && !winner)
-		return say_yes("the program is linked with libhakmem");
+		return hak_setting(disable) ? say_pass() : say_yes("the program is linked with libhakmem");
 	if (winner)
 		return say_no("%s is preloaded, and HAKMEM is not", winner->word);
 	if (image_is_for_musl(&subject->image))
@@ -105,7 +133,7 @@ static int judge(const struct subject *subject, const struct preload *list, unsi
 	const char *reason = find_own_reason(&subject->image);
 
 	if (subject->image.has_hakmem)
-		return say_yes("libhakmem is linked into the program");
+		return say_yes("libhakmem is linked into the program"); /* no pass-through there: it is the only malloc */
 	if (reason)
 		return say_no("%s", reason);
 	if (!hakmem)
@@ -117,6 +145,8 @@ static int judge(const struct subject *subject, const struct preload *list, unsi
 	if (subject->maps && strchr(hakmem->path, '/') && !subject_has_mapped(subject, hakmem->path))
 		return say_no("%s is not mapped in the process: it was replaced or added since the process started",
 		              hakmem->path);
+	if (hak_setting(disable))
+		return say_pass();
 	return say_yes(strcmp(hakmem->place, PRELOAD_FILE) == 0 ? "preloaded by " PRELOAD_FILE : "preloaded by LD_PRELOAD");
 }
 
@@ -124,10 +154,19 @@ static int check_subject(const struct subject *subject)
 {
 	struct preload *list = calloc(PRELOAD_MOST, sizeof(*list));
 	unsigned count = list ? preload_list(subject, list) : 0;
+	struct policy policy = { "", subject->path, subject->environment, subject->is_secure };
+	char root[64] = "";
+	bool has_file;
 	int status;
 
+	if (subject->pid)
+		snprintf(root, sizeof(root), "/proc/%ld/root", (long)subject->pid);
+	policy.root = root;
+	has_file = policy_read(&policy);
 	print_subject(subject);
 	print_preloads(list, count);
+	print_policy(has_file);
+	policy_complain();
 	status = judge(subject, list, count);
 	free(list);
 	return status;
@@ -168,18 +207,42 @@ static int check_program(const char *name)
 	return status;
 }
 
+static int check_conf(const char *named)
+{
+	const char *path = named ? named : HAK_CONF_FILE;
+
+	if (!named && access(path, F_OK) != 0) {
+		printf("%s is not there: all programs have the defaults\n", path);
+		return STATUS_OK;
+	}
+	if (!policy_read_file(path)) {
+		complain("%s: %s", path, access(path, R_OK) != 0 ? strerror(errno) : "it is no file");
+		return STATUS_NO;
+	}
+	if (policy_complain() > 0)
+		return STATUS_NO;
+	printf("%s is in order\n", path);
+	return STATUS_OK;
+}
+
 int command_check(int argc, char **argv)
 {
-	static const struct option options[] = { { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "conf", optional_argument, NULL, 'c' },
+		                                 { "help", no_argument, NULL, 'h' },
+		                                 { NULL, 0, NULL, 0 } };
 	int option;
 	bool is_program;
 	char self[32];
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:h", options, NULL)) != -1) {
 		if (option == 'h')
 			return print_help("check", check_help);
-		return complain_of_usage("check: unknown option '%s'", argv[optind - 1]);
+		if (option != 'c')
+			return complain_of_option("check", option, argv);
+		if (optind < argc)
+			return complain_of_usage("check: --conf takes no PID and no PROGRAM; a file stands behind a =");
+		return check_conf(optarg);
 	}
 	is_program = strcmp(argv[optind - 1], "--") == 0;
 	if (is_program && optind == argc)

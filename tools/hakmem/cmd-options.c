@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* hakmem options: every setting, its value for a program started here, and where that comes from. */
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "policy.h"
 #include "tunables.h"
 
 static const struct option_help options_help[] = {
+	{ "--exe FILE", "with what hakmem.conf says for this program" },
 	{ NULL, NULL },
 };
 
@@ -28,17 +33,12 @@ static const char *text_of_value(unsigned i, size_t value, char buffer[32])
 	return buffer;
 }
 
-static const char *text_of_source(unsigned i)
-{
-	return hak_tunables_source(i) == HAK_SOURCE_ENVIRONMENT ? "environment" : "default";
-}
-
 static void print_line(unsigned i)
 {
-	char value[32];
+	char value[32], place[PATH_MAX + 16];
 
 	printf("%-26s %-12s %-24s %s(7)\n", hak_tunables_name(i), text_of_value(i, hak_tunables_value(i), value),
-	       text_of_source(i), hak_tunables_name(i));
+	       policy_place(i, place, sizeof(place)), hak_tunables_name(i));
 }
 
 /* Words up to the 76th column. */
@@ -77,33 +77,17 @@ static void print_range(unsigned i)
 
 static void print_whole(unsigned i)
 {
-	char value[32];
+	char value[32], place[PATH_MAX + 16];
 
 	printf("%s: %s\n\n", hak_tunables_name(i), hak_tunables_summary(i));
 	print_wrapped(options_texts[i]);
-	printf("\n    In force: %s (%s)\n", text_of_value(i, hak_tunables_value(i), value), text_of_source(i));
+	printf("\n    In force: %s (%s)\n", text_of_value(i, hak_tunables_value(i), value),
+	       policy_place(i, place, sizeof(place)));
 	printf("    Default:  %s\n", text_of_value(i, hak_tunables_default(i), value));
 	print_range(i);
 	printf("    Changes:  %s\n", hak_tunables_stability(i) == HAK_TUNABLE_LIVE ? "at any time, by hakmem_option_set(3)"
 	                                                                           : "only at the start of a program");
 	printf("    Manual:   %s(7)\n", hak_tunables_name(i));
-}
-
-/* What the library would refuse, and thus ignore. */
-static int print_refused(void)
-{
-	int status = STATUS_OK;
-
-	for (unsigned i = 0; i < HAK_TUNABLE_COUNT; i++)
-		if (hak_tunables_refused(i)) {
-			complain("the environment's %s=%s is ignored", hak_tunables_name(i), hak_tunables_refused(i));
-			status = STATUS_NO;
-		}
-	for (unsigned n = 0; hak_tunables_unknown(n); n++) {
-		complain("the environment's %s is no setting", hak_tunables_unknown(n));
-		status = STATUS_NO;
-	}
-	return status;
 }
 
 static int print_named(int count, char **names)
@@ -120,21 +104,44 @@ static int print_named(int count, char **names)
 	return STATUS_OK;
 }
 
+/* The executable that --exe names; a section knows it by its real path. */
+static bool read_policy(const char *exe)
+{
+	struct policy policy = { "", "", environ, false };
+	char *real = exe ? realpath(exe, NULL) : NULL;
+
+	if (exe && !real) {
+		complain("%s: %s", exe, strerror(errno));
+		return false;
+	}
+	if (real)
+		policy.program = real;
+	policy_read(&policy);
+	free(real);
+	return true;
+}
+
 int command_options(int argc, char **argv)
 {
-	static const struct option options[] = { { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "exe", required_argument, NULL, 'e' },
+		                                 { "help", no_argument, NULL, 'h' },
+		                                 { NULL, 0, NULL, 0 } };
+	const char *exe = NULL;
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		if (option == 'h')
 			return print_help("options", options_help);
-		return complain_of_usage("options: unknown option '%s'", argv[optind - 1]);
+		if (option != 'e')
+			return complain_of_option("options", option, argv);
+		exe = optarg;
 	}
-	hak_tunables_read(environ, false);
+	if (!read_policy(exe))
+		return STATUS_NO;
 	if (optind < argc)
 		return print_named(argc - optind, argv + optind);
 	for (unsigned i = 0; i < HAK_TUNABLE_COUNT; i++)
 		print_line(i);
-	return print_refused();
+	return policy_complain() > 0 ? STATUS_NO : STATUS_OK;
 }

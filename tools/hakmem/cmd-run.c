@@ -50,14 +50,14 @@ static int complain_of_value(unsigned i, const char *value)
 	return complain_of_usage("%s=%s: it must be a number from %s to %s", hak_tunables_name(i), value, low, high);
 }
 
-/* HAKMEM_FC_CAP or fc_cap.  The table of this process serves to try the value. */
+/* HAKMEM_FC_CAP or fc_cap. */
 static int run_set(const char *name, const char *value)
 {
 	unsigned i = hak_tunables_find(name);
 
 	if (i == HAK_TUNABLE_COUNT)
 		return complain_of_usage("there is no setting '%s' ('hakmem options' lists them)", name);
-	if (hak_tunables_set(i, value) != 0)
+	if (hak_tunables_try(i, value) != 0)
 		return complain_of_value(i, value);
 	return setenv(hak_tunables_name(i), value, true) == 0 ? STATUS_OK : STATUS_NO;
 }
@@ -170,9 +170,7 @@ static int run_read_options(int argc, char **argv, struct run_arguments *argumen
 		else if (option == 'h')
 			return print_help("run", run_help), -1;
 		else
-			status = complain_of_usage("run: %s '%s'",
-			                           option == ':' ? "a value is missing behind" : "unknown option",
-			                           argv[optind - 1]);
+			status = complain_of_option("run", option, argv);
 	}
 	return status;
 }

@@ -28,6 +28,8 @@ int command_check(int argc, char **argv);
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same for a wrong command line, with a hint where help is; returns STATUS_USAGE. */
 int complain_of_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For what getopt_long refused: '?' an unknown option, ':' a value is missing. */
+int complain_of_option(const char *name, int option, char **argv);
 
 /* What an option of a subcommand is called, its argument, and what it does: for --help, --help itself left out. */
 struct option_help {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 
@@ -47,6 +48,12 @@ int complain_of_usage(const char *format, ...)
 	fputs("; try 'hakmem --help'\n", stderr);
 	va_end(arguments);
 	return STATUS_USAGE;
+}
+
+int complain_of_option(const char *name, int option, char **argv)
+{
+	return complain_of_usage("%s: %s '%s'", name, option == ':' ? "a value is missing behind" : "unknown option",
+	                         argv[optind - 1]);
 }
 
 int print_help(const char *name, const struct option_help *options)
