@@ -218,6 +218,27 @@ else
 	skip 'a musl program' 'there is no musl-gcc'
 fi
 
+# What the library has carved for a program: nothing, if that is left to the C library.
+carves() {
+	HAKMEM_CONF=$work/pass.conf HAKMEM_STATS=1 LD_PRELOAD=$library "$1" > "$work/stats" 2>&1
+	grep -E '^ *[0-9]+  carved ' "$work/stats" > "$work/carved" || return 99
+	not grep '^ *0 ' "$work/carved"
+}
+
+carves_nothing() {
+	carves "$1"
+	[ $? -eq 1 ]
+}
+
+cat > "$work/plain.c" << 'END'
+#include <stdlib.h>
+int main(int argc, char **argv) { char *p = malloc((size_t)argc * 100); free(p); return p == NULL || argv == NULL; }
+END
+compiles plain -fno-builtin && cp "$work/plain" "$work/passed"
+printf '[exe=%s]\nmode=pass\n' "$(readlink -f "$work/passed")" > "$work/pass.conf"
+point 'the library passes where the file says so' carves_nothing "$work/passed"
+point 'and nowhere else' carves "$work/plain"
+
 # ---- files of the machine, in a mount namespace of our own ----
 
 # on_machine COMMAND: with an /etc of its own, in which only these files differ.
@@ -227,9 +248,9 @@ on_machine() {
 }
 
 mkdir "$work/machine"
+readlink -f "$library" > "$work/machine/ld.so.preload"
+printf 'fc_cap=33\n[exe=*/sleep]\nmode=pass\n' > "$work/machine/hakmem.conf"
 if on_machine true > "$work/said" 2>&1; then
-	readlink -f "$library" > "$work/machine/ld.so.preload"
-	printf 'fc_cap=33\n[exe=*/sleep]\nmode=pass\n' > "$work/machine/hakmem.conf"
 	unset HAKMEM_CONF
 	point '/etc/ld.so.preload' says 0 'in effect: preloaded by /etc/ld.so.preload' on_machine "$hakmem" check
 	point '/etc/hakmem.conf' says 1 'not in effect: /etc/hakmem.conf:3' on_machine "$hakmem" check -- sleep

@@ -4,7 +4,7 @@
 # Works on a staged installation too (DESTDIR).
 
 : "${srcdir:=$(dirname "$0")/..}" "${PKG_CONFIG:=pkg-config}" "${CC:=cc}" "${CXX:=c++}" "${NM:=nm}" "${READELF:=readelf}"
-: "${DESTDIR:=}" "${RUNNER:=}" "${libdir:?}" "${pkgconfigdir:?}" "${VERSION:?}"
+: "${DESTDIR:=}" "${RUNNER:=}" "${libdir:?}" "${bindir:?}" "${mandir:?}" "${pkgconfigdir:?}" "${VERSION:?}"
 # shellcheck source=tap.sh
 . "$srcdir/tests/tap.sh"
 cd "$work" || exit 99
@@ -113,6 +113,23 @@ check_static() {
 	point "$2 runs, static" is "$VERSION" run
 }
 
+# Each page of the table, and one of every other section.
+has_pages() {
+	for page in $(sh "$srcdir/tools/options-man" --names "$srcdir/lib/tunables.def") hakmem.7; do
+		ls "$DESTDIR$mandir/man7/$page"* || return
+	done
+	ls "$DESTDIR$mandir"/man3/hakmem_trim.3* "$DESTDIR$mandir"/man5/hakmem.conf.5*
+}
+
+point 'the manual is there' has_pages
+if [ -x "$DESTDIR$bindir/hakmem" ] && [ -e "$library" ] && [ -z "$RUNNER" ]; then
+	point 'the command is there' is "hakmem $VERSION" "$DESTDIR$bindir/hakmem" --version
+	if [ -z "$DESTDIR" ]; then
+		point 'the command finds the library' sh -c "'$bindir/hakmem' run -- '$bindir/hakmem' check | grep '^in effect'"
+	fi
+else
+	skip 'the command is there' 'it was not built'
+fi
 point 'pkg-config knows the version' is "$VERSION" flags --modversion
 point 'pkg-config names what to preload' preload_is_named
 point 'pkg-config --static adds -pthread' sh -c "$PKG_CONFIG --static --libs hakmem | grep -e -pthread"
