@@ -434,6 +434,8 @@ static void *alloc_move(void *p, size_t have, size_t size)
 
 static void *alloc_resize_span(void *p, uint32_t tag, size_t have, size_t size)
 {
+	if (hak_unlikely(hak_limit_is_set()) && size > have && !alloc_within_limit(size - have))
+		return alloc_fail();
 	if (tag == HAK_TAG_MID && size > HAK_CLASS_MAX && size <= HAK_MID_MAX && hak_mid_resize(p, size))
 		return p;
 	if (tag == HAK_TAG_LARGE && size > HAK_MID_MAX && size <= PTRDIFF_MAX) {

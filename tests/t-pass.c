@@ -16,7 +16,13 @@
 
 #include "tap.h"
 
-#if !defined(__GLIBC__) || !__GLIBC_PREREQ(2, 33)
+#if defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 33)
+#define CAN_PASS
+#endif
+#endif
+
+#ifndef CAN_PASS
 
 int main(void)
 {
@@ -54,7 +60,7 @@ static size_t counted(void)
 	struct hakmem_stats stats;
 
 	need(hakmem_stats(&stats, sizeof(stats)) == 0);
-	return stats.live_blocks;
+	return (size_t)stats.live_blocks;
 }
 
 static size_t libc_bytes(void) { return mallinfo2().uordblks + mallinfo2().hblkhd; }
@@ -240,7 +246,8 @@ int main(int argc, char **argv)
 		return run_passed();
 	need(setenv("HAKMEM_DISABLE", "1", 1) == 0);
 	execl(argv[0], argv[0], "passed", (char *)NULL);
-	need(false);
+	need(errno == ENOEXEC);
+	skip_all("the emulator does not start programs of its kind");
 }
 
 #endif

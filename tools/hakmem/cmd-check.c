@@ -72,7 +72,7 @@ static void print_policy(bool has_file)
 		by_environment += hak_tunables_source(i) == HAK_SOURCE_ENVIRONMENT;
 	}
 	printf("settings   %u from %s%s, %u from the environment\n", by_file,
-	       policy_path() ? policy_path() : "no file", policy_path() && !has_file ? " (not there)" : "", by_environment);
+	       policy_path() ? policy_path() : "no file", policy_path() && !has_file ? " (not there, or not readable)" : "", by_environment);
 }
 
 /* The first that gives malloc to the program; NULL: none. */
