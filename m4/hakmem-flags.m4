@@ -59,3 +59,31 @@ AC_DEFUN([HAKMEM_CHECK_SANITIZER], [
     [AC_MSG_RESULT([no])
      AC_MSG_ERROR([$CC has no run-time library for $1])])
   CFLAGS=$hakmem_saved_CFLAGS])
+
+# HAKMEM_CHECK_STATIC_GLIBC: sets STATIC_LDFLAGS to what links a static program that runs, or to nothing if there is no
+# static glibc.  Some distributions' flags make a program of -static-pie that does not run.
+AC_DEFUN([HAKMEM_CHECK_STATIC_GLIBC], [
+  AC_CACHE_CHECK([how to link a static program with glibc], [hakmem_cv_ld_static], [
+    hakmem_cv_ld_static=no
+    hakmem_saved_ldflags=$LDFLAGS
+    for hakmem_flag in -static -static-pie; do
+      LDFLAGS="$hakmem_saved_ldflags $hakmem_flag"
+      AC_RUN_IFELSE([AC_LANG_PROGRAM([[
+#include <stdlib.h>
+#ifndef __GLIBC__
+#error
+#endif
+]], [[free(malloc(1))]])],
+        [hakmem_cv_ld_static=$hakmem_flag], [],
+        [AC_LINK_IFELSE([AC_LANG_PROGRAM([[
+#include <stdlib.h>
+#ifndef __GLIBC__
+#error
+#endif
+]], [[free(malloc(1))]])], [AS_IF([test "$hakmem_flag" = -static], [hakmem_cv_ld_static=-static])])])
+    done
+    LDFLAGS=$hakmem_saved_ldflags
+  ])
+  AC_SUBST([STATIC_LDFLAGS])
+  AS_IF([test "$hakmem_cv_ld_static" != no], [STATIC_LDFLAGS=$hakmem_cv_ld_static])
+])
