@@ -4,6 +4,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,11 @@ struct outcome {
 
 /* ---- one program ---- */
 
+static bool become_nobody(void)
+{
+	return setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0;
+}
+
 __attribute__((noreturn)) static void become(const struct program *program, const char *preload, int said)
 {
 	const char *argv[6] = {program->name, program->arguments[0], program->arguments[1], program->arguments[2],
@@ -75,7 +81,7 @@ __attribute__((noreturn)) static void become(const struct program *program, cons
 	setenv("LC_ALL", "C", 1);
 	if (preload != NULL)
 		setenv("LD_PRELOAD", preload, 1);
-	if (chdir("/") != 0 || (program->who == AS_NOBODY && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)))
+	if (chdir("/") != 0 || (program->who == AS_NOBODY && !become_nobody()))
 		_exit(ABSENT);
 	alarm(BATTERY_SECONDS);
 	execvp(program->name, (char *const *)(uintptr_t)argv);

@@ -289,20 +289,23 @@ static int command_status(void)
 
 /* ---- exec-without ---- */
 
+/* As env(1) and its like: what they cannot do ends with 125, so that it is told from what the program ends with. */
+enum { NOT_HIDDEN = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+
 static int command_exec_without(char **arguments)
 {
 	if (arguments[0] == NULL) {
 		usage(stderr);
-		return 1;
+		return NOT_HIDDEN;
 	}
 	if (access(PRELOAD_FILE, F_OK) == 0) {
 		if (!(geteuid() == 0 ? private_enter() : private_enter_as_user()))
-			err(1, "no mount namespace to be had");
+			err(NOT_HIDDEN, "no mount namespace to be had");
 		if (!private_bind("/dev/null"))
-			err(1, "cannot hide " PRELOAD_FILE);
+			err(NOT_HIDDEN, "cannot hide " PRELOAD_FILE);
 	}
 	execvp(arguments[0], arguments);
-	err(errno == ENOENT ? 127 : 126, "%s", arguments[0]);
+	err(errno == ENOENT ? NOT_FOUND : NOT_EXECUTABLE, "%s", arguments[0]);
 }
 
 /* ---- the command line ---- */
