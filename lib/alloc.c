@@ -136,7 +136,7 @@ HAK_FN struct hak_heap *hak_alloc_heap(void)
 		}
 		switch (hak_heap_enter(heap)) {
 		case HAK_ENTER_OK:
-			if (hak_likely(!hak_thread.gone))
+			if (hak_likely(alloc_keeps_heap()))
 				hak_heap_hide(heap);
 			return heap;
 		case HAK_ENTER_AGAIN: /* a handler, right before the heap was hidden */

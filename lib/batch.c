@@ -79,12 +79,12 @@ static size_t batch_purge_slot(size_t slot)
 	return bytes;
 }
 
-/* Regret counts no more than what is in use: a program that frees all and then sleeps is small. */
+/* Regret counts no more than an eighth of what is in use: a program that frees all and then sleeps is small. */
 HAK_FN size_t hak_batch_regret(void)
 {
 	size_t regret = hak_load(&batch_regret, relaxed), used = (size_t)hak_pool_counts().used * HAK_SLAB_SIZE;
 
-	return regret < used ? regret : used;
+	return regret < used / 8 ? regret : used / 8;
 }
 
 HAK_FN size_t hak_batch_budget(void)

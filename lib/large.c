@@ -198,7 +198,7 @@ HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 	size_t bytes = hak_align_up(size, hak_registry.page), mapped = bytes, slot;
 	struct hak_extent kept = { 0, 0, 0 };
 
-	if (bytes < size)
+	if (bytes < size || bytes > PTRDIFF_MAX)
 		return NULL;
 	if (align <= HAK_SS_SIZE)
 		kept = hak_bigcache_take(large_slots(bytes));

@@ -108,7 +108,7 @@ point 'options: the environment wins' env HAKMEM_CONF="$conf" HAKMEM_FC_CAP=5 sh
 	"'$hakmem' options | grep -E '^HAKMEM_FC_CAP +5 +environment '"
 point 'options: another program' with_conf option HAKMEM_DISABLE 0 default
 point 'options: this program' with_conf option HAKMEM_DISABLE 1 "$conf:5" --exe "$program"
-point 'options NAME' says 0 'The sum of their sizes stays below' "$hakmem" options big_cache
+point 'options NAME' says 0 'The oldest go first' "$hakmem" options big_cache
 point 'options NAME, unknown' says 2 "there is no setting 'big'" "$hakmem" options big
 point 'options: refused' env HAKMEM_FC_CAP=x HAKMEM_X=1 sh -c "! '$hakmem' options > '$work/out' 2> '$work/err' &&
 	grep -q 'HAKMEM_FC_CAP=x: ' '$work/err' && grep -q 'HAKMEM_X: there is no such setting' '$work/err'"

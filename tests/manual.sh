@@ -57,7 +57,7 @@ variables=$(grep -rhow 'HAKMEM_[A-Z][A-Z0-9_]*' "$srcdir/lib/tunables.def" "$src
 for name in $variables; do
 	point "$name has a page" has_page "$name.7"
 done
-functions=$(sed -n 's/^[a-z].*[ *]\(hakmem_[a-z_]*\)(.*/\1/p' "$srcdir/include/hakmem.h")
+functions=$(sed -n '/^typedef/!s/^[a-z].*[ *]\(hakmem_[a-z_]*\)(.*/\1/p' "$srcdir/include/hakmem.h")
 for name in $functions; do
 	point "$name has a page" has_page "$name.3"
 done

@@ -43,8 +43,8 @@ static void give_all(size_t count)
 		free(blocks[--count]);
 }
 
-/* Of the limit all but what blocks are rounded up by (200000 bytes: to 256 KiB) is had, again and again, whatever
- * had it before. */
+/* Of the limit all but what blocks are rounded up by (200000 bytes: to 256 KiB) is had, and what the caches of
+ * another thread hold, again and again, whatever had it before. */
 static void *test_sizes(void *from)
 {
 	static const size_t sizes[] = { 256, 5000, 200000, 3 * MIB, 64, 50000, 10 * MIB, 1024 };
@@ -53,7 +53,7 @@ static void *test_sizes(void *from)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		size_t size = sizes[i], bytes = take_all(size, &count);
 
-		ok(bytes >= limit_mib * MIB * 7 / 10 && bytes <= limit_mib * MIB, "%s: %zu MiB in blocks of %zu bytes",
+		ok(bytes >= limit_mib * MIB * 6 / 10 && bytes <= limit_mib * MIB, "%s: %zu MiB in blocks of %zu bytes",
 		   (const char *)from, bytes / MIB, size);
 		give_all(count);
 	}
