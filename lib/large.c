@@ -100,8 +100,9 @@ static bool large_keep(size_t slot, size_t mapped, uint32_t now)
 	return true;
 }
 
-/* Alignment above a slot's: claims more and cuts both ends off. */
-static size_t large_map_aligned(size_t bytes, size_t align)
+/* Alignment above a slot's: claims more and cuts both ends off.  *mapped: all of the last slot, if the kernel does not take
+ * its rest back. */
+static size_t large_map_aligned(size_t bytes, size_t align, size_t *mapped)
 {
 	size_t extra = align >> HAK_SS_SHIFT, n = large_slots(bytes) + extra, need = large_slots(bytes);
 	size_t slot, at, lead;
@@ -117,8 +118,8 @@ static size_t large_map_aligned(size_t bytes, size_t align)
 		large_unmap(slot, lead << HAK_SS_SHIFT);
 	if (need + lead < n)
 		large_unmap(at + need, (n - lead - need) << HAK_SS_SHIFT);
-	if (need << HAK_SS_SHIFT > bytes)
-		hak_os_unmap(large_address(at) + bytes, (need << HAK_SS_SHIFT) - bytes);
+	if (need << HAK_SS_SHIFT > bytes && !hak_os_unmap(large_address(at) + bytes, (need << HAK_SS_SHIFT) - bytes))
+		*mapped = need << HAK_SS_SHIFT;
 	return at;
 }
 
@@ -185,9 +186,15 @@ static size_t large_extend(size_t slot, size_t mapped, size_t bytes)
 }
 
 /* New slots, with memory that is kept elsewhere if there is some. */
-static size_t large_map(size_t bytes, size_t align, struct hak_extent kept, bool *zero)
+static size_t large_map(size_t bytes, size_t align, struct hak_extent kept, size_t *mapped, bool *zero)
 {
-	size_t slot = align <= HAK_SS_SIZE ? hak_registry_map(large_slots(bytes), bytes) : large_map_aligned(bytes, align);
+	size_t slot;
+
+	*mapped = bytes;
+	if (align <= HAK_SS_SIZE)
+		slot = hak_registry_map(large_slots(bytes), bytes);
+	else
+		slot = large_map_aligned(bytes, align, mapped);
 
 	*zero = slot == HAK_NO_SLOT || !large_bring(slot, bytes >> HAK_SS_SHIFT, kept);
 	return slot;
@@ -207,7 +214,7 @@ HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 		mapped = kept.slots << HAK_SS_SHIFT;
 		*zero = false;
 	} else {
-		slot = large_map(bytes, align, kept, zero);
+		slot = large_map(bytes, align, kept, &mapped, zero);
 		if (slot == HAK_NO_SLOT) {
 			large_keep_again(kept);
 			return NULL;
