@@ -4,7 +4,7 @@
 #include "os.h"
 
 #define REGISTRY_FIRST_SLOTS ((size_t)1024) /* 2 GiB: 128 KiB of tags, 64 KiB of entries, touched as used */
-#define REGISTRY_TRIES 4
+#define REGISTRY_TRIES 16
 #define REGISTRY_ASK ((size_t)512) /* so many slots are not claimed before the kernel has shown that it would give them */
 
 HAK_DEF struct hak_registry hak_registry = { .page = 4096 };

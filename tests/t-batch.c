@@ -203,9 +203,13 @@ static void check_age(void)
 /* Memory that is wanted again soon after it was purged raises the budget; so far, and not for ever. */
 static void check_regret(void)
 {
-	size_t before = hak_batch_regret(), budget = hak_batch_budget();
-	struct hak_run run;
+	size_t before, budget;
+	struct hak_run used[4], run;
 
+	for (int i = 0; i < 4; i++) /* regret counts up to an eighth of what is used */
+		need(hak_pool_take(32, 1, &used[i]));
+	before = hak_batch_regret();
+	budget = hak_batch_budget();
 	need(hak_pool_take(16, 1, &run));
 	hak_batch_taken(run.number / 32, 0xffff);
 	ok(hak_batch_regret() >= before + 16 * HAK_SLAB_SIZE, "a purge is regretted");
@@ -214,6 +218,9 @@ static void check_regret(void)
 	hak_batch_taken(run.number / 32, 0xffff);
 	is(hak_batch_regret(), before);
 	hak_batch_give(run.number / 32, 0xffff, true);
+	for (int i = 0; i < 4; i++)
+		hak_batch_give(used[i].number / 32, UINT32_MAX, true);
+	ok(hak_batch_regret() == 0, "regret is nothing to who has freed all");
 	hak_batch_purge_all();
 }
 

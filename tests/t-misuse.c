@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include <hakmem.h>
+
 #include "names.h"
 
 #include "capture.h"
@@ -147,8 +149,16 @@ static void dies(const char *name, void (*run)(const void *), size_t size, const
 
 #define NO_BLOCK "the pointer leads into memory that is not handed out"
 
+/* A freed large block stays mapped: where the kernel chooses addresses, what was unmapped might be anybody's. */
+static void keep_large(void)
+{
+	need(hakmem_option_set("HAKMEM_ELO_THRESHOLD", "1G") == 0);
+	need(malloc(16 * MIB) != NULL);
+}
+
 int main(void)
 {
+	keep_large();
 	dies("double free", free_twice_and_on, 64, "free", "double free of a block of 64 bytes");
 	dies("double free", free_twice_and_on, 1000, "free", "double free of a block of 1024 bytes");
 	dies("double free", free_twice_and_on, 5000, "free", "double free of a block of 5120 bytes");
