@@ -228,7 +228,7 @@ static HAK_COLD bool alloc_within_limit(size_t size)
 
 	if (beyond == HAK_LIMIT_NONE || hak_thread.limiting)
 		return true;
-	if (hak_limit_is_due()) {
+	if (hak_limit_is_due() || beyond == HAK_LIMIT_HARD) {
 		hak_thread.limiting = true;
 		hak_alloc_trim();
 		hak_limit_tell();
@@ -240,15 +240,17 @@ static HAK_COLD bool alloc_within_limit(size_t size)
 
 /* After the first failure.  While other threads purge and unmap there is another try, and after some a short sleep: what they
  * have taken out of sight comes back.  Bounded, as in a process made without fork's handlers they may not be there. */
-static HAK_COLD void *alloc_retry(struct hak_heap *heap, size_t size, size_t align, unsigned class, bool *zero)
+static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t align, unsigned class, bool *zero)
 {
 	void *p = NULL;
 
-	alloc_reclaim(heap);
+	alloc_reclaim(*heap);
 	for (unsigned i = 0; i < ALLOC_PATIENCE; i++) {
 		uint32_t returned = hak_registry_returned();
 
-		p = alloc_once(heap, size, align, class, zero);
+		if (!*heap)
+			*heap = hak_alloc_heap();
+		p = alloc_once(*heap, size, align, class, zero);
 		if (p || hak_registry_is_settled(returned))
 			break;
 		if (i >= ALLOC_PATIENCE / 2)
@@ -264,13 +266,14 @@ static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 
 	if (align > PTRDIFF_MAX || size > PTRDIFF_MAX - align || !hak_alloc_start())
 		return alloc_fail();
-	if (hak_unlikely(hak_limit_is_set()) && !alloc_within_limit(size))
+	/* for a cached size the hard limit is looked at when it needs slabs: refill */
+	if (hak_unlikely(hak_limit_is_set()) && !alloc_within_limit(size) && class == HAK_CLASS_COUNT)
 		return alloc_fail();
 	heap = hak_alloc_heap();
 	*zero = false;
 	p = alloc_once(heap, size, align, class, zero);
 	if (hak_unlikely(!p))
-		p = alloc_retry(heap, size, align, class, zero);
+		p = alloc_retry(&heap, size, align, class, zero);
 	if (hak_likely(heap != NULL))
 		hak_alloc_leave(heap);
 	hak_background_poke();
@@ -321,9 +324,12 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 /* A block of a cached class; its memory may be known to be zero. */
 static void *alloc_zeroed_class(size_t size, bool *zero)
 {
-	struct hak_heap *heap = hak_alloc_heap();
+	struct hak_heap *heap;
 	void *p;
 
+	if (hak_unlikely(hak_limit_is_set()))
+		alloc_within_limit(size);
+	heap = hak_alloc_heap();
 	*zero = false;
 	p = heap ? hak_refill_zeroed(heap, hak_class_of(size), zero) : NULL;
 	if (heap)
@@ -374,7 +380,6 @@ static HAK_NOINLINE void alloc_free_entered(void *p, uint32_t tag)
 	else
 		hak_refill_send(heap, p, tag);
 	hak_alloc_leave(heap);
-	hak_background_poke();
 }
 
 HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)

@@ -1,5 +1,6 @@
 #include "background.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -12,7 +13,7 @@
 
 #define BACKGROUND_AFTER_MS 100u
 #define BACKGROUND_TICK_MS 100
-#define BACKGROUND_STACK ((size_t)64 << 10)
+#define BACKGROUND_STACK ((size_t)256 << 10) /* mapped; glibc wants 128 KiB on some machines */
 
 enum background_state { BACKGROUND_OFF, BACKGROUND_WAITING, BACKGROUND_MADE };
 
@@ -46,6 +47,7 @@ static void *background_run(void *nothing)
 /* A refusal (RLIMIT_NPROC, no memory for the stack) is no error: the program goes on without. */
 static HAK_COLD void background_make(void)
 {
+	int saved = errno;
 	pthread_attr_t attributes;
 	sigset_t all, before;
 	pthread_t thread;
@@ -59,6 +61,7 @@ static HAK_COLD void background_make(void)
 		pthread_create(&thread, &attributes, background_run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
+	errno = saved;
 }
 
 HAK_FN void hak_background_start(void)
@@ -74,7 +77,7 @@ HAK_FN void hak_background_poke(void)
 	uint32_t waiting = BACKGROUND_WAITING;
 
 	if (hak_likely(hak_load(&background_state, acquire) != BACKGROUND_WAITING) || /* partner: hak_background_start */
-	    hak_os_now() - background_began < BACKGROUND_AFTER_MS)
+	    hak_os_now() - background_began < BACKGROUND_AFTER_MS || !hak_os_is_main_thread())
 		return;
 	if (hak_cas(&background_state, &waiting, BACKGROUND_MADE, relaxed))
 		background_make();

@@ -19,7 +19,7 @@ static bool batch_is_paused(uint32_t now)
 {
 	uint32_t refused = hak_load(&batch_refused, relaxed);
 
-	return refused != 0 && (now | 1) - refused < BATCH_PAUSE_MS;
+	return refused != 0 && hak_elapsed(now | 1, refused) < BATCH_PAUSE_MS;
 }
 
 static void batch_raise_top(size_t s)
@@ -31,7 +31,7 @@ static void batch_raise_top(size_t s)
 }
 
 /* Purges one run of slabs, which is ours, and gives it to the pool. */
-HAK_FN bool hak_batch_give_purged(size_t slot, uint32_t run)
+static bool batch_purge_run(size_t slot, uint32_t run)
 {
 	unsigned first = hak_lowest_bit(run);
 	bool ok = hak_os_purge(hak_registry_address(slot * HAK_SS_SLABS + first), hak_count_bits(run) * HAK_SLAB_SIZE);
@@ -45,6 +45,13 @@ HAK_FN bool hak_batch_give_purged(size_t slot, uint32_t run)
 	if (!ok)
 		batch_raise_top(slot);
 	return ok;
+}
+
+static void batch_stamp_purge(size_t slot, uint32_t mask)
+{
+	hak_store(&hak_registry_slot(slot)->purge_stamp, hak_os_now(), relaxed);
+	if (mask != UINT32_MAX)
+		hak_store(&hak_registry_slot(slot)->huge, 0, relaxed); /* its huge page is broken up */
 }
 
 /* The free dirty slabs of a slot go back to the kernel; returns bytes. */
@@ -61,13 +68,11 @@ static size_t batch_purge_slot(size_t slot)
 	hak_registry_return_begin();
 	mask = hak_pool_take_free(slot, clean_too);
 	if (mask)
-		hak_store(&hak_registry_slot(slot)->purge_stamp, hak_os_now(), relaxed);
-	if (mask && mask != UINT32_MAX)
-		hak_store(&hak_registry_slot(slot)->huge, 0, relaxed); /* its huge page is broken up */
+		batch_stamp_purge(slot, mask);
 	while (mask) {
 		uint32_t run = hak_lowest_run(mask);
 
-		if (hak_batch_give_purged(slot, run))
+		if (batch_purge_run(slot, run))
 			bytes += hak_count_bits(run) * HAK_SLAB_SIZE;
 		else
 			ok = false;
@@ -90,8 +95,11 @@ HAK_FN size_t hak_batch_regret(void)
 HAK_FN size_t hak_batch_budget(void)
 {
 	size_t used = (size_t)hak_pool_counts().used * HAK_SLAB_SIZE, least = (size_t)hak_setting(dirty_min);
-	size_t part = used / 100 * (size_t)hak_setting(dirty_percent);
-	size_t budget = part > least ? part : least;
+	size_t part, budget;
+
+	if (hak_mul_overflow(used / 100, (size_t)hak_setting(dirty_percent), &part))
+		part = SIZE_MAX;
+	budget = part > least ? part : least;
 
 	return hak_add_overflow(budget, hak_batch_regret(), &budget) ? SIZE_MAX : budget;
 }
@@ -171,32 +179,54 @@ static void batch_age(uint32_t now)
 {
 	uint32_t last = hak_load(&batch_last, relaxed);
 
-	if (hak_setting(decay_ms) == 0 || hak_elapsed(now, last) < BATCH_TICK_MS || batch_is_paused(now))
-		return;
-	if (!hak_cas(&batch_last, &last, now, relaxed))
+	if (hak_elapsed(now, last) < BATCH_TICK_MS || !hak_cas(&batch_last, &last, now, relaxed))
 		return;
 	batch_forget_regret();
-	if (batch_dirty() > 0)
+	if (hak_setting(decay_ms) > 0 && batch_dirty() > 0 && !batch_is_paused(now))
 		batch_purge_age(now);
 }
 
 HAK_FN void hak_batch_tick(void) { batch_age(hak_os_now()); }
 
-HAK_FN void hak_batch_give(size_t slot, uint32_t mask, bool dirty)
+/* After slabs were given: is too much dirty, or mapped? */
+static void batch_settle(bool whole, uint32_t now)
 {
-	uint32_t now = hak_os_now();
-	size_t budget;
-	bool whole;
+	size_t budget = hak_batch_budget();
 
-	hak_store(&hak_registry_slot(slot)->stamp, now, relaxed);
-	whole = hak_pool_give(slot, mask, dirty);
-	batch_raise_top(slot);
-	budget = hak_batch_budget();
 	if (batch_dirty() > budget && !batch_is_paused(now))
 		batch_purge_volume(budget / 2);
 	if (whole && hak_superslab_is_surplus())
 		hak_superslab_shrink(hak_superslab_keep() * 3 / 4);
 	batch_age(now);
+}
+
+HAK_FN void hak_batch_give(size_t slot, uint32_t mask, bool dirty)
+{
+	uint32_t now = hak_os_now();
+	bool whole;
+
+	hak_store(&hak_registry_slot(slot)->stamp, now, relaxed);
+	whole = hak_pool_give(slot, mask, dirty);
+	batch_raise_top(slot);
+	batch_settle(whole, now);
+}
+
+HAK_FN void hak_batch_give_purged(size_t slot, uint32_t run)
+{
+	uint32_t now = hak_os_now();
+
+	if (batch_is_paused(now)) {
+		hak_batch_give(slot, run, true);
+		return;
+	}
+	hak_registry_return_begin();
+	batch_stamp_purge(slot, run);
+	if (!batch_purge_run(slot, run)) {
+		hak_store(&hak_registry_slot(slot)->stamp, now, relaxed);
+		hak_store(&batch_refused, now | 1, relaxed);
+	}
+	hak_registry_return_end();
+	batch_settle((uint32_t)hak_load(&hak_registry_slot(slot)->word, relaxed) == UINT32_MAX, now);
 }
 
 HAK_FN size_t hak_batch_purge_all(void)

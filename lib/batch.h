@@ -11,7 +11,7 @@
 #include "pool.h"
 
 HAK_FN void hak_batch_give(size_t slot, uint32_t mask, bool dirty); /* slabs, back to the pool */
-HAK_FN bool hak_batch_give_purged(size_t slot, uint32_t run); /* the same, after it went back to the kernel; it may refuse */
+HAK_FN void hak_batch_give_purged(size_t slot, uint32_t run); /* a run of them, after it went back to the kernel */
 HAK_FN void hak_batch_taken(size_t slot, uint32_t clean); /* clean slabs that were taken: was their purge regretted? */
 HAK_FN size_t hak_batch_regret(void);                   /* bytes that regret adds to the budget */
 HAK_FN size_t hak_batch_budget(void);                   /* bytes that may stay dirty */

@@ -20,8 +20,8 @@ HAK_HOT size_t hak_align_up(size_t x, size_t a) { return (x + a - 1) & ~(a - 1);
 HAK_HOT size_t hak_align_down(size_t x, size_t a) { return x & ~(a - 1); }
 HAK_HOT bool hak_is_power_of_two(size_t x) { return x != 0 && (x & (x - 1)) == 0; }
 
-/* Milliseconds from `stamp` to `now`; 0 if the stamp is the later one, by another thread that looked at the clock after us. */
-HAK_HOT uint32_t hak_elapsed(uint32_t now, uint32_t stamp) { return (int32_t)(now - stamp) > 0 ? now - stamp : 0; }
+/* Milliseconds from `stamp` to `now`; 0 if the stamp is a little later: another thread looked at the clock after us. */
+HAK_HOT uint32_t hak_elapsed(uint32_t now, uint32_t stamp) { return now - stamp > UINT32_MAX - 60000 ? 0 : now - stamp; }
 
 /* The low n bits set, 1 <= n <= 32. */
 HAK_HOT uint32_t hak_low_mask(unsigned n) { return n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1; }

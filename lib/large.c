@@ -129,35 +129,41 @@ static void large_keep_again(struct hak_extent e)
 		large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
 }
 
-static bool large_move_extent(struct hak_extent e, size_t to)
+enum large_brought { LARGE_NONE, LARGE_SOME, LARGE_HOLE };
+
+/* A failed mremap may have unmapped the place: then it is mapped again, or there is a hole for good. */
+static enum large_brought large_move_extent(struct hak_extent e, size_t to)
 {
 	size_t bytes = e.slots << HAK_SS_SHIFT;
 
 	if (hak_os_move(large_address(e.slot), bytes, large_address(to), bytes))
-		return true;
-	hak_os_map_at(large_address(to), bytes); /* if the kernel unmapped it before it failed */
-	return false;
+		return LARGE_SOME;
+	return hak_os_map_at(large_address(to), bytes) == HAK_OS_REFUSED ? LARGE_HOLE : LARGE_NONE;
 }
 
 /* Whole slots that were just mapped get memory that is kept elsewhere, `e` first: its pages move here, which costs less than
- * faults and clearing.  Few pieces, as each becomes a mapping of its own.  Returns whether there was any. */
-static bool large_bring(size_t slot, size_t slots, struct hak_extent e)
+ * faults and clearing.  Few pieces, as each becomes a mapping of its own.  Not where the kernel chooses addresses: it might
+ * give the place to another thread when a move fails. */
+static enum large_brought large_bring(size_t slot, size_t slots, struct hak_extent e)
 {
-	size_t left = slots;
+	enum large_brought brought = LARGE_NONE;
 
-	for (unsigned piece = 0; e.slots > 0 && left > 0; piece++) {
-		if (e.slots > left || !large_move_extent(e, slot)) {
+	for (unsigned piece = 0; e.slots > 0; piece++) {
+		enum large_brought one = hak_registry.follow || e.slots > slots ? LARGE_NONE : large_move_extent(e, slot);
+
+		if (one != LARGE_SOME) {
 			large_keep_again(e);
-			break;
+			return one == LARGE_HOLE ? one : brought;
 		}
+		brought = LARGE_SOME;
 		hak_registry_unclaim(e.slot, e.slots);
 		slot += e.slots;
-		left -= e.slots;
+		slots -= e.slots;
 		e.slots = 0;
-		if (piece + 1 < LARGE_PIECES && left > 0)
-			e = hak_bigcache_take(left);
+		if (piece + 1 < LARGE_PIECES && slots > 0)
+			e = hak_bigcache_take(slots);
 	}
-	return left < slots;
+	return brought;
 }
 
 /* The slots behind a block become part of it: out of the cache, or mapped.  Returns the bytes that are mapped from `slot`
@@ -179,9 +185,12 @@ static size_t large_extend(size_t slot, size_t mapped, size_t bytes)
 	}
 	if (cached)
 		return whole + (more << HAK_SS_SHIFT);
-	if (bytes >> HAK_SS_SHIFT > have)
-		large_bring(slot + have, (bytes >> HAK_SS_SHIFT) - have,
-		            hak_bigcache_take((bytes >> HAK_SS_SHIFT) - have));
+	if (bytes >> HAK_SS_SHIFT > have &&
+	    large_bring(slot + have, (bytes >> HAK_SS_SHIFT) - have,
+	                hak_bigcache_take((bytes >> HAK_SS_SHIFT) - have)) == LARGE_HOLE) {
+		large_unmap(slot + have, bytes - whole);
+		return 0;
+	}
 	return bytes;
 }
 
@@ -196,7 +205,21 @@ static size_t large_map(size_t bytes, size_t align, struct hak_extent kept, size
 	else
 		slot = large_map_aligned(bytes, align, mapped);
 
-	*zero = slot == HAK_NO_SLOT || !large_bring(slot, bytes >> HAK_SS_SHIFT, kept);
+	if (slot == HAK_NO_SLOT) {
+		large_keep_again(kept);
+		return slot;
+	}
+	switch (large_bring(slot, bytes >> HAK_SS_SHIFT, kept)) {
+	case LARGE_NONE:
+		*zero = true;
+		break;
+	case LARGE_SOME:
+		*zero = false;
+		break;
+	case LARGE_HOLE:
+		large_unmap(slot, *mapped);
+		return HAK_NO_SLOT;
+	}
 	return slot;
 }
 
@@ -215,10 +238,8 @@ HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 		*zero = false;
 	} else {
 		slot = large_map(bytes, align, kept, &mapped, zero);
-		if (slot == HAK_NO_SLOT) {
-			large_keep_again(kept);
+		if (slot == HAK_NO_SLOT)
 			return NULL;
-		}
 		large_advise(slot, bytes);
 	}
 	hak_policy_wanted(bytes, hak_os_now());
@@ -268,7 +289,7 @@ static bool large_move_pages(size_t slot, size_t mapped, size_t to, size_t bytes
 {
 	if (hak_os_move(large_address(slot), mapped, large_address(to), bytes))
 		return true;
-	return hak_os_map_at(large_address(to), bytes) != HAK_OS_REFUSED &&
+	return !hak_registry.follow && hak_os_map_at(large_address(to), bytes) != HAK_OS_REFUSED &&
 	       hak_os_move(large_address(slot), mapped, large_address(to), mapped);
 }
 
@@ -281,7 +302,8 @@ static void *large_move(size_t slot, size_t mapped, size_t bytes)
 		return NULL;
 	large_advise(slot, mapped); /* all of it alike */
 	if (!large_move_pages(slot, mapped, to, bytes)) {
-		large_unmap(to, bytes); /* or there is nothing */
+		if (!hak_registry.follow) /* else it may be another thread's by now: the slots stay claimed */
+			large_unmap(to, bytes); /* or there is nothing */
 		return NULL;
 	}
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, 0);

@@ -126,7 +126,7 @@ HAK_FN void hak_limit_start(void)
 	char text[LIMIT_FILE];
 	size_t n, soft;
 
-	if (!hak_setting(limit_cgroup) || hak_setting(limit) != 0)
+	if (!hak_setting(limit_cgroup) || hak_tunables_source(HAK_TUNABLE_ID_limit) != HAK_SOURCE_DEFAULT)
 		return;
 	n = limit_read("/proc/self/cgroup", text, sizeof(text) - 1);
 	text[n] = '\0';

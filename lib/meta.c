@@ -46,10 +46,13 @@ HAK_FN void *hak_meta_alloc(size_t size, size_t align)
 
 	for (;;) {
 		struct meta_chunk *chunk = hak_load(&meta_current, acquire); /* partner: meta_renew */
-		size_t at = hak_fetch_add(&chunk->used, hak_align_up(need, HAK_ALIGN), relaxed);
+		size_t at = hak_load(&chunk->used, relaxed);
 
-		if (at <= chunk->size && chunk->size - at >= need)
+		if (at <= chunk->size && chunk->size - at >= need) { /* else it would wrap some day */
+			if (!hak_cas(&chunk->used, &at, at + hak_align_up(need, HAK_ALIGN), relaxed))
+				continue;
 			return (void *)hak_align_up((uintptr_t)chunk->bytes + at, align);
+		}
 		if (!meta_renew(chunk, need + sizeof(struct meta_chunk)))
 			return NULL;
 	}

@@ -44,8 +44,8 @@ HAK_FN void *hak_mid_alloc(size_t size, size_t align, bool *zero)
 
 	if (!hak_pool_take(mid_slabs(size), align > HAK_SLAB_SIZE ? mid_slabs(align) : 1, &run))
 		return NULL;
-	if (size >= HAK_ELO_SMALLEST) /* once for each block: who finds no room here comes again */
-		hak_policy_wanted(size, hak_os_now());
+	if (run.slabs * HAK_SLAB_SIZE >= HAK_ELO_SMALLEST) /* once for each block, by the size that it is freed with */
+		hak_policy_wanted(run.slabs * HAK_SLAB_SIZE, hak_os_now());
 	if (!run.dirty)
 		hak_batch_taken(run.number / HAK_SS_SLABS, hak_low_mask(run.slabs) << run.number % HAK_SS_SLABS);
 	mid_join(run.number, 0, run.slabs);

@@ -235,6 +235,8 @@ HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 	return result == 0 || result == -EAGAIN || result == -EINTR;
 }
 
+HAK_FN bool hak_os_is_main_thread(void) { return os_call(SYS_gettid, 0, 0, 0, 0) == os_call(SYS_getpid, 0, 0, 0, 0); }
+
 HAK_FN void hak_os_rest(void)
 {
 	uint32_t nobody_knows = 0;
@@ -251,33 +253,23 @@ HAK_FN void hak_os_wake_one(void *word)
 
 static int os_open(const char *path, int flags)
 {
-	int saved = errno;
 	/* NONBLOCK: a pipe of that name must not stop the process */
-	long file = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
+	long file = os_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0);
 
-	errno = saved;
-	return (int)file;
+	return file < 0 ? -1 : (int)file;
 }
 
 HAK_FN int hak_os_open(const char *path) { return os_open(path, 0); }
 
-HAK_FN void hak_os_close(int file)
-{
-	int saved = errno;
-
-	syscall(SYS_close, file);
-	errno = saved;
-}
+HAK_FN void hak_os_close(int file) { os_call(SYS_close, file, 0, 0, 0); }
 
 /* Of a file one read fills the buffer, or comes to the end. */
 HAK_FN long hak_os_load(int file, char *buffer, size_t size)
 {
-	int saved = errno;
-	long length = syscall(SYS_read, file, buffer, size);
+	long length = os_call(SYS_read, file, (long)buffer, (long)size, 0);
 
-	errno = saved;
 	hak_os_close(file);
-	return length;
+	return length < 0 ? -1 : length;
 }
 
 /* As the kernel lays an entry down. */
@@ -309,12 +301,11 @@ static size_t os_keep_names(char *buffer, size_t length)
 
 HAK_FN long hak_os_list(const char *path, char *buffer, size_t size)
 {
-	int saved = errno, file = os_open(path, O_DIRECTORY);
+	int file = os_open(path, O_DIRECTORY);
 	long length = -1, used = 0;
 
-	while (file >= 0 && (length = syscall(SYS_getdents64, file, buffer + used, size - (size_t)used)) > 0)
+	while (file >= 0 && (length = os_call(SYS_getdents64, file, (long)(buffer + used), (long)size - used, 0)) > 0)
 		used += (long)os_keep_names(buffer + used, (size_t)length);
-	errno = saved;
 	if (file >= 0)
 		hak_os_close(file);
 	return length < 0 && used == 0 ? -1 : used;
@@ -322,10 +313,8 @@ HAK_FN long hak_os_list(const char *path, char *buffer, size_t size)
 
 HAK_FN bool hak_os_program(char *path, size_t size)
 {
-	int saved = errno;
-	long length = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, size - 1);
+	long length = os_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path, (long)size - 1);
 
-	errno = saved;
 	if (length <= 0)
 		return false;
 	path[length] = '\0';

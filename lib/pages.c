@@ -7,8 +7,7 @@
 enum pages_thp { THP_NEVER, THP_AUTO, THP_ALWAYS };
 enum pages_prefault { PREFAULT_OFF, PREFAULT_POPULATE, PREFAULT_TOUCH, PREFAULT_AUTO };
 
-#define PAGES_HEAP_LEAST 4u                 /* SuperSlabs without huge pages, before the first with */
-#define PAGES_BLOCK_LEAST ((size_t)8 << 20) /* a large block that is left to the system's own setting */
+#define PAGES_HEAP_LEAST 16u /* SuperSlabs without huge pages, before the first with */
 
 static _Atomic bool pages_no_thp, pages_no_populate; /* the kernel does not know it */
 
@@ -31,10 +30,8 @@ HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense)
 
 HAK_FN void hak_pages_large(char *at, size_t bytes)
 {
-	unsigned thp = hak_setting(thp);
-
-	if (thp != THP_AUTO || bytes < PAGES_BLOCK_LEAST)
-		pages_advise(at, bytes, thp == THP_ALWAYS);
+	if (hak_setting(thp) != THP_AUTO)
+		pages_advise(at, bytes, hak_setting(thp) == THP_ALWAYS);
 }
 
 static bool pages_populate(char *at, size_t bytes)

@@ -191,7 +191,7 @@ HAK_FN uint32_t hak_pool_take_free(size_t s, bool clean_too)
 	return 0;
 }
 
-HAK_FN bool hak_pool_take_whole(size_t s)
+HAK_FN bool hak_pool_take_whole(size_t s, uint32_t *dirty)
 {
 	struct hak_slot *slot = hak_registry_slot(s);
 	uint64_t old = hak_load(&slot->word, relaxed);
@@ -199,6 +199,7 @@ HAK_FN bool hak_pool_take_whole(size_t s)
 	while ((uint32_t)old == UINT32_MAX)
 		if (pool_try_take(slot, &old, UINT32_MAX)) {
 			pool_unmark(s);
+			*dirty = (uint32_t)(old >> 32);
 			return true;
 		}
 	return false;

@@ -37,7 +37,7 @@ HAK_FN bool hak_pool_take_at(size_t number, unsigned k, bool *dirty);
 /* All free dirty slabs of a slot, or all free ones, to be purged: they count as used meanwhile. */
 HAK_FN uint32_t hak_pool_take_free(size_t slot, bool clean_too);
 /* All 32, if all are free. */
-HAK_FN bool hak_pool_take_whole(size_t slot);
+HAK_FN bool hak_pool_take_whole(size_t slot, uint32_t *dirty);
 /* Gives slabs back; returns true if the whole SuperSlab is free now. */
 HAK_FN bool hak_pool_give(size_t slot, uint32_t mask, bool dirty);
 HAK_FN void hak_pool_add(size_t slot, uint32_t mask); /* slabs that were nobody's: freshly mapped */

@@ -3,6 +3,7 @@
 #include "batch.h"
 #include "journal.h"
 #include "large.h"
+#include "limit.h"
 #include "os.h"
 #include "pages.h"
 #include "say.h"
@@ -196,6 +197,9 @@ static bool refill_provide(struct hak_heap *heap, unsigned class)
 		hak_count(&counts->refill_warm, 1);
 		return true;
 	}
+	if (hak_unlikely(hak_limit_is_set()) &&
+	    hak_limit_check(hak_classes[class].slabs * HAK_SLAB_SIZE) == HAK_LIMIT_HARD)
+		return false;
 	if (refill_take(heap, class)) {
 		hak_count(&counts->refill_pool, 1);
 		return true;
@@ -522,7 +526,9 @@ HAK_FN void hak_refill_send(struct hak_heap *heap, void *p, uint32_t tag)
 		return;
 	}
 	hak_count(&heap->bins[class].counts.sent, 1);
-	parcel->blocks[parcel->count++] = p;
+	parcel->blocks[parcel->count] = p;
+	hak_signal_fence(); /* a child that is forked here finds a whole parcel */
+	parcel->count++;
 	parcel->room = (int16_t)(parcel->room - hak_parcel_cost(hak_classes[class].size));
 	if (hak_unlikely(parcel->room <= 0))
 		refill_push_full(heap, owner % HAK_OUTGOING);

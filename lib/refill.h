@@ -1,8 +1,8 @@
 /* refill: the cold half of the unified caches, and remote frees.  Floor 11.
  *
  * Refill has two sources: what the heap has (its inbox, then its slabs with free blocks) and the shared pool.
- * The caller has entered the heap (heap.h), but for hak_refill_send.  None takes a lock but hak_refill_leave and a visit
- * to an idle heap, once per parcel. */
+ * The caller has entered the heap (heap.h), but for hak_refill_send.  None takes a lock, but for a tick once in 256 calls that
+ * lets old large blocks go. */
 #ifndef HAK_REFILL_H
 #define HAK_REFILL_H
 

@@ -324,8 +324,11 @@ HAK_FN size_t hak_registry_map_to_move(size_t n, size_t bytes, size_t have)
 HAK_FN void hak_registry_return_begin(void) { hak_fetch_add(&registry_returning, 1, seq_cst); }
 HAK_FN void hak_registry_return_end(void)
 {
+	uint32_t at_it = hak_load(&registry_returning, relaxed);
+
 	hak_fetch_add(&registry_returned, 1, seq_cst);
-	hak_fetch_sub(&registry_returning, 1, seq_cst);
+	while (at_it > 0 && !hak_cas(&registry_returning, &at_it, at_it - 1, seq_cst)) /* 0: forked in a handler since */
+		;
 }
 HAK_FN uint32_t hak_registry_returned(void) { return hak_load(&registry_returned, seq_cst); }
 HAK_FN bool hak_registry_is_settled(uint32_t returned)

@@ -106,7 +106,8 @@ HAK_FN void hak_start(void)
 	pthread_atfork(start_fork_prepare, start_fork_parent, start_fork_child);
 	if (hak_setting(ss_prewarm) && !hak_libc_passes() && hak_alloc_start())
 		hak_superslab_prewarm(hak_setting(ss_prewarm));
-	hak_background_start();
+	if (!hak_libc_passes())
+		hak_background_start();
 }
 
 static __attribute__((constructor)) void start_constructor(void) { hak_start(); }

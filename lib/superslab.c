@@ -62,6 +62,7 @@ static void superslab_open(size_t s, size_t bytes, bool dense, bool ready)
 
 	hak_store(&slot->bytes, bytes, relaxed);
 	hak_store(&slot->huge, 0, relaxed);
+	hak_store(&slot->purged, 0, relaxed);
 	hak_store(&slot->state, HAK_SLOT_SLABS, relaxed);
 	if (bytes == HAK_SS_SIZE)
 		hak_pages_superslab(s, hak_superslab_count(), dense);
@@ -117,11 +118,13 @@ HAK_FN void hak_superslab_prewarm(unsigned n)
 static bool superslab_unmap(size_t s)
 {
 	struct hak_slot *slot = hak_registry_slot(s);
+	uint32_t dirty;
 
-	if (hak_load(&slot->state, relaxed) != HAK_SLOT_SLABS || !hak_pool_take_whole(s))
+	if (hak_load(&slot->state, relaxed) != HAK_SLOT_SLABS || !hak_pool_take_whole(s, &dirty))
 		return false;
 	if (!hak_os_unmap(hak_registry_address(s * HAK_SS_SLABS), HAK_SS_SIZE)) {
-		hak_pool_give(s, UINT32_MAX, true); /* the kernel has no room for the hole: stays as it was */
+		hak_pool_give(s, dirty, true); /* the kernel has no room for the hole: stays as it was */
+		hak_pool_give(s, ~dirty, false);
 		return false;
 	}
 	hak_pool_remove(s);

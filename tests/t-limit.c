@@ -14,7 +14,7 @@
 #define MIB ((size_t)1 << 20)
 #define LIMIT "64M"
 
-enum { limit_mib = 64, most = 1 << 20 };
+enum { limit_mib = 64, most = (1 << 20) + 1 };
 
 static void *blocks[most];
 
@@ -53,7 +53,7 @@ static void *test_sizes(void *from)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		size_t size = sizes[i], bytes = take_all(size, &count);
 
-		ok(bytes >= limit_mib * MIB * 6 / 10 && bytes <= limit_mib * MIB, "%s: %zu MiB in blocks of %zu bytes",
+		ok(bytes >= limit_mib * MIB / 2 && bytes <= limit_mib * MIB, "%s: %zu MiB in blocks of %zu bytes",
 		   (const char *)from, bytes / MIB, size);
 		give_all(count);
 	}

@@ -197,10 +197,12 @@ static void take_next_give(void)
 	give(run.number / HAK_SS_SLABS, run_mask(&run), true);
 }
 
+static uint32_t dirty_mask;
+
 /* As superslab does: takes a whole one, unmaps it, maps it again. */
 static void unmap_and_map(void)
 {
-	if (!hak_pool_take_whole(0))
+	if (!hak_pool_take_whole(0, &dirty_mask))
 		return;
 	own(0, UINT32_MAX);
 	hak_pool_remove(0);

@@ -110,8 +110,8 @@ static void check_superslabs(void)
 	for (int dense = 0; dense < 2; dense++) {
 		superslab(THP_NEVER, 100, dense, false);
 		superslab(THP_AUTO, 0, dense, false);
-		superslab(THP_AUTO, 3, dense, false);
-		superslab(THP_AUTO, 4, dense, dense);
+		superslab(THP_AUTO, 15, dense, false);
+		superslab(THP_AUTO, 16, dense, dense);
 		superslab(THP_AUTO, 1000, dense, dense);
 		superslab(THP_ALWAYS, 0, dense, true);
 		ok(hak_pages_is_always(), "always");
@@ -138,9 +138,8 @@ static void large(enum thp thp, size_t mib, enum advice wanted)
 static void check_large(void)
 {
 	large(THP_NEVER, 40, ADVICE_NEVER);
-	large(THP_AUTO, 4, ADVICE_NEVER);
-	large(THP_AUTO, 8, ADVICE_NEVER); /* two pages too few */
-	large(THP_AUTO, 9, ADVICE_NONE);
+	large(THP_AUTO, 4, ADVICE_NONE);
+	large(THP_AUTO, 90, ADVICE_NONE);
 	large(THP_ALWAYS, 3, ADVICE_HUGE);
 }
 

@@ -217,14 +217,16 @@ static void check_order(void)
 	took(9, 4);
 }
 
+static uint32_t dirty_mask;
+
 static void check_whole(void)
 {
 	struct hak_run run;
 
 	give_all();
-	ok(hak_pool_take_whole(2), "a whole SuperSlab");
+	ok(hak_pool_take_whole(2, &dirty_mask), "a whole SuperSlab");
 	took(64, 32);
-	ok(!hak_pool_take_whole(2), "only once");
+	ok(!hak_pool_take_whole(2, &dirty_mask), "only once");
 	for (int i = 0; i < 4; i++) {
 		need(hak_pool_take(32, 1, &run));
 		hold(run.number != 64);
@@ -232,9 +234,9 @@ static void check_whole(void)
 	}
 	ok(!hak_pool_take(1, 1, &run), "nothing is left");
 	ok(!give_run(64, 31, false), "31 given back are not all");
-	ok(!hak_pool_take_whole(2), "and cannot be taken as a whole");
+	ok(!hak_pool_take_whole(2, &dirty_mask), "and cannot be taken as a whole");
 	ok(give_run(95, 1, false), "32 are");
-	hold(hak_pool_take_whole(2));
+	hold(hak_pool_take_whole(2, &dirty_mask));
 	took(64, 32);
 	hak_pool_remove(2);
 	is(hak_pool_counts().used, 4 * 32);

@@ -189,7 +189,7 @@ static void follow(const void *with)
 
 	(void)with;
 	hak_os_fail_after = chooses_addresses;
-	hak_os_fail_count = 5;
+	hak_os_fail_count = 17;
 	need(hak_registry_start());
 	hak_os_fail_after = 0;
 	hold(hak_registry.follow);
