@@ -1,11 +1,13 @@
 #include "batch.h"
 
+#include "journal.h"
 #include "os.h"
 #include "stats.h"
 #include "superslab.h"
 #include "tunables.h"
 
 #define BATCH_TICK_MS 100u
+#define BATCH_TELL ((size_t)4 << 20) /* each time that regret passes a multiple of it is a decision in the journal */
 #define BATCH_REGRET_MS 1000u
 #define BATCH_HUGE_SPARE 2u /* free slabs for whose sake a huge page is not broken up by age */
 #define BATCH_PAUSE_MS 10000u /* after the kernel refused: locked memory, most often */
@@ -104,6 +106,14 @@ HAK_FN size_t hak_batch_budget(void)
 	return hak_add_overflow(budget, hak_batch_regret(), &budget) ? SIZE_MAX : budget;
 }
 
+static void batch_add_regret(size_t bytes)
+{
+	size_t before = hak_fetch_add(&batch_regret, bytes, relaxed);
+
+	if (before / BATCH_TELL != (before + bytes) / BATCH_TELL)
+		hak_journal_write(HAK_DECISION_regret, HAK_CLASS_COUNT, before, before + bytes, 0, 0);
+}
+
 HAK_FN void hak_batch_taken(size_t s, uint32_t clean)
 {
 	struct hak_slot *slot = hak_registry_slot(s);
@@ -117,7 +127,7 @@ HAK_FN void hak_batch_taken(size_t s, uint32_t clean)
 		return;
 	hak_count_process(regretted_bytes, hak_count_bits(back) * HAK_SLAB_SIZE);
 	if (hak_setting(ace_enabled) && regret <= hak_batch_regret()) /* more would count no more */
-		hak_fetch_add(&batch_regret, hak_count_bits(back) * HAK_SLAB_SIZE, relaxed);
+		batch_add_regret(hak_count_bits(back) * HAK_SLAB_SIZE);
 }
 
 /* An eighth per second is forgotten. */

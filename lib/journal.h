@@ -20,8 +20,7 @@
 	X(cache_grow, "ACE", "places", "overflow and underflow of the cache took turns")                                     \
 	X(cache_shrink, "ACE", "places", "the cache was not used up for a while")                                            \
 	X(regret, "ACE", "bytes", "memory was wanted back soon after it had been purged: the dirty budget grows")            \
-	X(forget, "ACE", "bytes", "nothing was regretted for a while: the dirty budget shrinks")                             \
-	X(huge, "ACE", "SuperSlabs", "the heap grows densely: new SuperSlabs get huge pages")                                \
+	X(huge, "ACE", "SuperSlabs", "the heap is large and dense: its new SuperSlabs get huge pages")                                \
 	X(prefault, "ACE", "bytes", "a class grows quickly: its next slabs are populated by one call")
 
 enum hak_decision_kind {

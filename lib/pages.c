@@ -1,5 +1,6 @@
 #include "pages.h"
 
+#include "journal.h"
 #include "os.h"
 #include "stats.h"
 #include "tunables.h"
@@ -9,6 +10,7 @@ enum pages_prefault { PREFAULT_OFF, PREFAULT_POPULATE, PREFAULT_TOUCH, PREFAULT_
 
 #define PAGES_HEAP_LEAST 16u /* SuperSlabs without huge pages, before the first with */
 
+static _Atomic bool pages_huge_begun, pages_prefault_begun;
 static _Atomic bool pages_no_thp, pages_no_populate; /* the kernel does not know it */
 
 HAK_FN bool hak_pages_is_always(void) { return hak_setting(thp) == THP_ALWAYS; }
@@ -24,6 +26,8 @@ HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense)
 	unsigned thp = hak_setting(thp);
 	bool huge = thp == THP_ALWAYS || (thp == THP_AUTO && dense && superslabs >= PAGES_HEAP_LEAST);
 
+	if (huge && !hak_swap(&pages_huge_begun, true, relaxed))
+		hak_journal_write(HAK_DECISION_huge, HAK_CLASS_COUNT, 0, 1, 0, 0);
 	hak_store(&hak_registry_slot(slot)->huge, huge, relaxed);
 	pages_advise(hak_registry_address(slot * HAK_SS_SLABS), HAK_SS_SIZE, huge);
 }
@@ -73,6 +77,8 @@ HAK_FN void hak_pages_growing(size_t slot, uint32_t slabs)
 	if (hak_setting(ss_prefault) != PREFAULT_AUTO || hak_load(&hak_registry.high, relaxed) < PAGES_HEAP_LEAST ||
 	    hak_load(&hak_registry_slot(slot)->huge, relaxed))
 		return;
+	if (!hak_load(&pages_prefault_begun, relaxed) && !hak_swap(&pages_prefault_begun, true, relaxed))
+		hak_journal_write(HAK_DECISION_prefault, HAK_CLASS_COUNT, 0, hak_count_bits(slabs) * HAK_SLAB_SIZE, 0, 0);
 	while (slabs) {
 		uint32_t run = hak_lowest_run(slabs);
 
