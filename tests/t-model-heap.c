@@ -30,6 +30,7 @@
 #include "../lib/batch.c"
 #include "../lib/bigcache.c"
 #include "../lib/large.c"
+#include "../lib/limit.c"
 #undef hak_model_step
 
 /* No heaps and parcels beyond those of the test. */
