@@ -50,7 +50,8 @@ enum hakmem_option_source {
 	HAKMEM_SOURCE_DEFAULT,
 	HAKMEM_SOURCE_ENVIRONMENT,
 	HAKMEM_SOURCE_PROGRAM, /* hakmem_option_set or mallopt */
-	HAKMEM_SOURCE_FILE     /* hakmem.conf */
+	HAKMEM_SOURCE_FILE,    /* hakmem.conf */
+	HAKMEM_SOURCE_OUTSIDE  /* hakmem set, while the program ran */
 };
 
 /* The texts live as long as the library. */

@@ -16,6 +16,7 @@
 #include "say.h"
 #include "superslab.h"
 #include "tunables.h"
+#include "view.h"
 
 HAK_DEF bool hak_alloc_has_key;
 HAK_DEF unsigned hak_alloc_key;
@@ -259,6 +260,19 @@ static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t al
 	return p;
 }
 
+static HAK_COLD void alloc_obey_trim(void)
+{
+	if (!hak_thread.inside && !hak_thread.limiting && hak_view_take_trim())
+		hak_alloc_trim();
+}
+
+/* The end of a cold call: no heap is entered, no lock held. */
+static void alloc_pass_by(void)
+{
+	if (hak_unlikely(hak_view_is_trim_asked()))
+		alloc_obey_trim();
+}
+
 static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 {
 	struct hak_heap *heap;
@@ -277,6 +291,7 @@ static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)
 	if (hak_likely(heap != NULL))
 		hak_alloc_leave(heap);
 	hak_background_poke();
+	alloc_pass_by();
 	return p ? p : alloc_fail();
 }
 
@@ -380,6 +395,7 @@ static HAK_NOINLINE void alloc_free_entered(void *p, uint32_t tag)
 	else
 		hak_refill_send(heap, p, tag);
 	hak_alloc_leave(heap);
+	alloc_pass_by();
 }
 
 HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)

@@ -13,7 +13,8 @@ _Static_assert((int)HAKMEM_OPTION_BOOL == HAK_TUNABLE_BOOL && (int)HAKMEM_OPTION
                "types have the same numbers outside");
 _Static_assert((int)HAKMEM_SOURCE_DEFAULT == HAK_SOURCE_DEFAULT &&
                (int)HAKMEM_SOURCE_ENVIRONMENT == HAK_SOURCE_ENVIRONMENT &&
-               (int)HAKMEM_SOURCE_PROGRAM == HAK_SOURCE_API && (int)HAKMEM_SOURCE_FILE == HAK_SOURCE_FILE,
+               (int)HAKMEM_SOURCE_PROGRAM == HAK_SOURCE_API && (int)HAKMEM_SOURCE_FILE == HAK_SOURCE_FILE &&
+               (int)HAKMEM_SOURCE_OUTSIDE == HAK_SOURCE_OUTSIDE,
                "sources have the same numbers outside");
 
 HAK_API const char *hakmem_version(void) { return HAKMEM_VERSION; }

@@ -5,8 +5,7 @@
 #include "lock.h"
 
 static struct hak_lock bigcache_lock = HAK_LOCK_INIT(HAK_RANK_LARGE);
-static struct hak_extent bigcache[HAK_BIGCACHE_PLACES]; /* the first `count` are in use, in no order */
-static size_t bigcache_count;
+HAK_DEF struct hak_bigcache hak_bigcache;
 static _Atomic size_t bigcache_slots; /* written under the lock */
 
 HAK_FN void hak_bigcache_lock(void) { hak_lock_take(&bigcache_lock); }
@@ -16,14 +15,14 @@ HAK_FN size_t hak_bigcache_slots(void) { return hak_load(&bigcache_slots, relaxe
 /* Takes the first `slots` of entry i, or all if it has less; what is left keeps the place. */
 static struct hak_extent bigcache_cut_locked(size_t i, size_t slots)
 {
-	struct hak_extent found = bigcache[i];
+	struct hak_extent found = hak_bigcache.extents[i];
 
 	if (found.slots > slots) {
-		bigcache[i].slot += slots;
-		bigcache[i].slots -= slots;
+		hak_bigcache.extents[i].slot += slots;
+		hak_bigcache.extents[i].slots -= slots;
 		found.slots = slots;
 	} else {
-		bigcache[i] = bigcache[--bigcache_count];
+		hak_bigcache.extents[i] = hak_bigcache.extents[--hak_bigcache.count];
 	}
 	hak_fetch_sub(&bigcache_slots, found.slots, relaxed);
 	return found;
@@ -46,10 +45,10 @@ HAK_FN struct hak_extent hak_bigcache_take(size_t slots)
 		return found;
 	if (!hak_lock_take(&bigcache_lock))
 		return found;
-	for (size_t i = 1; i < bigcache_count; i++)
-		if (bigcache_is_better(slots, bigcache[i].slots, bigcache[best].slots))
+	for (size_t i = 1; i < hak_bigcache.count; i++)
+		if (bigcache_is_better(slots, hak_bigcache.extents[i].slots, hak_bigcache.extents[best].slots))
 			best = i;
-	if (bigcache_count > 0)
+	if (hak_bigcache.count > 0)
 		found = bigcache_cut_locked(best, slots);
 	hak_lock_release(&bigcache_lock);
 	return found;
@@ -63,8 +62,8 @@ HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots)
 		return false;
 	if (!hak_lock_take(&bigcache_lock))
 		return false;
-	for (size_t i = 0; i < bigcache_count && !ok; i++) {
-		ok = bigcache[i].slot == slot && bigcache[i].slots >= slots;
+	for (size_t i = 0; i < hak_bigcache.count && !ok; i++) {
+		ok = hak_bigcache.extents[i].slot == slot && hak_bigcache.extents[i].slots >= slots;
 		if (ok)
 			bigcache_cut_locked(i, slots);
 	}
@@ -79,11 +78,11 @@ HAK_FN struct hak_extent hak_bigcache_take_oldest(uint32_t now, uint32_t age)
 
 	if (!hak_lock_take(&bigcache_lock))
 		return found;
-	for (size_t i = 1; i < bigcache_count; i++)
-		if (hak_elapsed(now, bigcache[i].stamp) > hak_elapsed(now, bigcache[oldest].stamp))
+	for (size_t i = 1; i < hak_bigcache.count; i++)
+		if (hak_elapsed(now, hak_bigcache.extents[i].stamp) > hak_elapsed(now, hak_bigcache.extents[oldest].stamp))
 			oldest = i;
-	if (bigcache_count > 0 && hak_elapsed(now, bigcache[oldest].stamp) >= age)
-		found = bigcache_cut_locked(oldest, bigcache[oldest].slots);
+	if (hak_bigcache.count > 0 && hak_elapsed(now, hak_bigcache.extents[oldest].stamp) >= age)
+		found = bigcache_cut_locked(oldest, hak_bigcache.extents[oldest].slots);
 	hak_lock_release(&bigcache_lock);
 	return found;
 }
@@ -91,15 +90,15 @@ HAK_FN struct hak_extent hak_bigcache_take_oldest(uint32_t now, uint32_t age)
 /* Takes the neighbours of the extent out, so that it can go in with them. */
 static void bigcache_join_locked(struct hak_extent *extent)
 {
-	for (size_t i = bigcache_count; i-- > 0;) {
-		struct hak_extent near = bigcache[i];
+	for (size_t i = hak_bigcache.count; i-- > 0;) {
+		struct hak_extent near = hak_bigcache.extents[i];
 
 		if (near.slot + near.slots != extent->slot && extent->slot + extent->slots != near.slot)
 			continue;
 		if (near.slot < extent->slot)
 			extent->slot = near.slot;
 		extent->slots += near.slots;
-		bigcache[i] = bigcache[--bigcache_count];
+		hak_bigcache.extents[i] = hak_bigcache.extents[--hak_bigcache.count];
 	}
 }
 
@@ -111,9 +110,9 @@ HAK_FN bool hak_bigcache_put(struct hak_extent extent)
 	if (!hak_lock_take(&bigcache_lock))
 		return false;
 	bigcache_join_locked(&extent);
-	ok = bigcache_count < HAK_BIGCACHE_PLACES;
+	ok = hak_bigcache.count < HAK_BIGCACHE_PLACES;
 	if (ok) {
-		bigcache[bigcache_count++] = extent;
+		hak_bigcache.extents[hak_bigcache.count++] = extent;
 		hak_fetch_add(&bigcache_slots, slots, relaxed);
 	}
 	hak_lock_release(&bigcache_lock);

@@ -15,6 +15,13 @@ struct hak_extent {
 	uint32_t stamp;     /* when its youngest part was freed */
 };
 
+struct hak_bigcache {
+	struct hak_extent extents[HAK_BIGCACHE_PLACES]; /* the first `count` are in use, in no order */
+	size_t count;
+};
+
+HAK_VAR struct hak_bigcache hak_bigcache; /* under the lock */
+
 /* Best fit: the first `slots` of the smallest extent that has as many; else the largest. */
 HAK_FN struct hak_extent hak_bigcache_take(size_t slots);
 /* Just these: growth in place. */

@@ -16,7 +16,7 @@
 #define HAK_DEF                /* the same, where it is defined */
 #else
 #define HAK_FN static __attribute__((unused))
-#define HAK_VAR static
+#define HAK_VAR static __attribute__((unused))
 #define HAK_DEF static
 #endif
 

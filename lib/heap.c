@@ -2,8 +2,7 @@
 
 #include "meta.h"
 
-#define HEAP_DIRECTORY_SHIFT 10
-#define HEAP_DIRECTORY ((size_t)1 << HEAP_DIRECTORY_SHIFT)
+#define HEAP_DIRECTORY ((size_t)1 << HAK_HEAP_DIRECTORY_SHIFT)
 
 HAK_DEF void *hak_null_place[1];
 
@@ -19,10 +18,8 @@ HAK_DEF struct hak_heap hak_empty_heap = {
 
 HAK_DEF HAK_TLS struct hak_thread hak_thread = { .heap = &hak_empty_heap };
 
-typedef _Atomic(struct hak_heap *) heap_entry;
-
-static _Atomic(heap_entry *) heap_directory[(HAK_OWNER_MAX >> HEAP_DIRECTORY_SHIFT) + 1];
-static _Atomic uint32_t heap_made;
+HAK_DEF _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];
+HAK_DEF _Atomic uint32_t hak_heap_made;
 
 /* The stack of idle heaps (H6): the first one's id in the low bits, a counter above that changes with every push and pop. */
 #define IDLE_MASK ((UINT64_C(1) << 32) - 1)
@@ -32,19 +29,19 @@ static _Atomic uint32_t heap_made;
 
 static _Atomic uint64_t heap_idle;
 
-HAK_FN uint32_t hak_heap_count(void) { return hak_load(&heap_made, relaxed); }
+HAK_FN uint32_t hak_heap_count(void) { return hak_load(&hak_heap_made, relaxed); }
 
 HAK_FN struct hak_heap *hak_heap_find(uint32_t id)
 {
-	heap_entry *part = hak_load(&heap_directory[id >> HEAP_DIRECTORY_SHIFT], acquire); /* partner: heap_enter */
+	hak_heap_entry *part = hak_load(&hak_heap_directory[id >> HAK_HEAP_DIRECTORY_SHIFT], acquire); /* partner: heap_enter */
 
 	return part ? hak_load(&part[id % HEAP_DIRECTORY], acquire) : NULL;
 }
 
 static bool heap_enter(struct hak_heap *heap)
 {
-	_Atomic(heap_entry *) *place = &heap_directory[heap->id >> HEAP_DIRECTORY_SHIFT];
-	heap_entry *part = hak_load(place, acquire), *none = NULL;
+	_Atomic(hak_heap_entry *) *place = &hak_heap_directory[heap->id >> HAK_HEAP_DIRECTORY_SHIFT];
+	hak_heap_entry *part = hak_load(place, acquire), *none = NULL;
 
 	if (!part) {
 		part = hak_meta_alloc(HEAP_DIRECTORY * sizeof(*part), HAK_LINE);
@@ -76,9 +73,9 @@ static struct hak_heap *heap_make(void)
 
 	if (!heap)
 		return NULL;
-	n = hak_fetch_add(&heap_made, 1, relaxed);
+	n = hak_fetch_add(&hak_heap_made, 1, relaxed);
 	if (n > HAK_OWNER_MAX - HAK_OWNER_FIRST) {
-		hak_fetch_sub(&heap_made, 1, relaxed);
+		hak_fetch_sub(&hak_heap_made, 1, relaxed);
 		return NULL;
 	}
 	heap_init(heap, HAK_OWNER_FIRST + n);

@@ -82,6 +82,13 @@ HAK_VAR HAK_TLS struct hak_thread hak_thread;
 HAK_VAR struct hak_heap hak_empty_heap; /* of threads without one: every cache is empty and full at once */
 HAK_VAR void *hak_null_place[1];        /* the top of an empty cache without an array; never written */
 
+/* All heaps, by id: parts of 1024, made as they are needed. */
+#define HAK_HEAP_DIRECTORY_SHIFT 10
+#define HAK_HEAP_PARTS ((HAK_OWNER_MAX >> HAK_HEAP_DIRECTORY_SHIFT) + 1)
+typedef _Atomic(struct hak_heap *) hak_heap_entry;
+HAK_VAR _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];
+HAK_VAR _Atomic uint32_t hak_heap_made;
+
 HAK_HOT struct hak_cache *hak_heap_cache(struct hak_heap *heap, uintptr_t offset)
 {
 	return (struct hak_cache *)(void *)((char *)heap + offset);

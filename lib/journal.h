@@ -39,6 +39,20 @@ struct hak_decision {
 	uint64_t cost_before, cost_after;
 };
 
+#define HAK_JOURNAL_WORDS (sizeof(struct hak_decision) / sizeof(uint64_t))
+
+struct hak_journal_entry {
+	_Atomic uint64_t words[HAK_JOURNAL_WORDS];
+	_Atomic uint64_t seal;
+};
+
+struct hak_journal {
+	struct hak_journal_entry entries[HAK_JOURNAL_LENGTH]; /* number n is at n % HAK_JOURNAL_LENGTH */
+	_Atomic uint32_t count;                               /* decisions ever made */
+};
+
+HAK_VAR struct hak_journal hak_journal;
+
 HAK_FN void hak_journal_write(enum hak_decision_kind kind, unsigned class, uint64_t before, uint64_t after,
                               uint64_t cost_before, uint64_t cost_after);
 /* The decision of that number; false if it is gone, or being written. */

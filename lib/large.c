@@ -10,10 +10,10 @@
 
 #define LARGE_PIECES 4u /* extents that one block is made of at a time */
 
-static _Atomic size_t large_used_bytes, large_used_blocks;
+HAK_DEF struct hak_large_use hak_large_use;
 
-HAK_FN size_t hak_large_used(void) { return hak_load(&large_used_bytes, relaxed); }
-HAK_FN size_t hak_large_blocks(void) { return hak_load(&large_used_blocks, relaxed); }
+HAK_FN size_t hak_large_used(void) { return hak_load(&hak_large_use.bytes, relaxed); }
+HAK_FN size_t hak_large_blocks(void) { return hak_load(&hak_large_use.blocks, relaxed); }
 HAK_FN size_t hak_large_cached(void) { return hak_bigcache_slots() << HAK_SS_SHIFT; }
 
 static size_t large_slots(size_t bytes) { return (bytes + HAK_SS_SIZE - 1) >> HAK_SS_SHIFT; }
@@ -22,8 +22,8 @@ static size_t large_slot(const void *p) { return hak_registry_number(p) / HAK_SS
 
 static void large_count(size_t blocks, size_t bytes) /* differences, modulo */
 {
-	hak_fetch_add(&large_used_blocks, blocks, relaxed);
-	hak_fetch_add(&large_used_bytes, bytes, relaxed);
+	hak_fetch_add(&hak_large_use.blocks, blocks, relaxed);
+	hak_fetch_add(&hak_large_use.bytes, bytes, relaxed);
 }
 
 static void large_set_inner(size_t slot, size_t n)

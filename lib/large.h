@@ -8,7 +8,14 @@
 #ifndef HAK_LARGE_H
 #define HAK_LARGE_H
 
+#include "atomic.h"
 #include "cc.h"
+
+struct hak_large_use {
+	_Atomic size_t bytes, blocks; /* in the program's hands */
+};
+
+HAK_VAR struct hak_large_use hak_large_use;
 
 HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero);
 HAK_FN void hak_large_free(void *p);

@@ -8,32 +8,27 @@
 #define META_FIRST ((size_t)64 << 10) /* in .bss: a small program maps nothing for metadata */
 #define META_CHUNK ((size_t)512 << 10)
 
-struct meta_chunk {
-	_Atomic size_t used;
-	size_t size;
-	char *bytes; /* behind this head, or meta_first_bytes */
-};
-
 static char meta_first_bytes[META_FIRST] HAK_ALIGNED(HAK_LINE);
-static struct meta_chunk meta_first = { 0, META_FIRST, meta_first_bytes };
-static _Atomic(struct meta_chunk *) meta_current = &meta_first;
+static struct hak_meta_chunk meta_first = { 0, META_FIRST, meta_first_bytes, NULL };
+HAK_DEF _Atomic(struct hak_meta_chunk *) hak_meta_current = &meta_first;
 static _Atomic size_t meta_mapped_bytes;
 
 /* Replaces a chunk that is used up; another thread may have done it already. */
-static bool meta_renew(struct meta_chunk *old, size_t need)
+static bool meta_renew(struct hak_meta_chunk *old, size_t need)
 {
 	size_t size = need > META_CHUNK / 2 ? hak_align_up(need + META_CHUNK, META_CHUNK) : META_CHUNK;
-	struct meta_chunk *fresh;
+	struct hak_meta_chunk *fresh;
 
-	if (hak_load(&meta_current, relaxed) != old)
+	if (hak_load(&hak_meta_current, relaxed) != old)
 		return true;
 	fresh = hak_os_map(size);
 	if (!fresh)
 		return false;
 	fresh->size = size;
 	fresh->bytes = (char *)fresh;
-	hak_store(&fresh->used, sizeof(struct meta_chunk), relaxed);
-	if (hak_cas(&meta_current, &old, fresh, release)) /* partner: acquire in hak_meta_alloc */
+	fresh->older = old;
+	hak_store(&fresh->used, sizeof(struct hak_meta_chunk), relaxed);
+	if (hak_cas(&hak_meta_current, &old, fresh, release)) /* partner: acquire in hak_meta_alloc */
 		hak_fetch_add(&meta_mapped_bytes, size, relaxed);
 	else
 		hak_os_unmap(fresh, size);
@@ -45,7 +40,7 @@ HAK_FN void *hak_meta_alloc(size_t size, size_t align)
 	size_t need = size + align - HAK_ALIGN;
 
 	for (;;) {
-		struct meta_chunk *chunk = hak_load(&meta_current, acquire); /* partner: meta_renew */
+		struct hak_meta_chunk *chunk = hak_load(&hak_meta_current, acquire); /* partner: meta_renew */
 		size_t at = hak_load(&chunk->used, relaxed);
 
 		if (at <= chunk->size && chunk->size - at >= need) { /* else it would wrap some day */
@@ -53,7 +48,7 @@ HAK_FN void *hak_meta_alloc(size_t size, size_t align)
 				continue;
 			return (void *)hak_align_up((uintptr_t)chunk->bytes + at, align);
 		}
-		if (!meta_renew(chunk, need + sizeof(struct meta_chunk)))
+		if (!meta_renew(chunk, need + sizeof(struct hak_meta_chunk)))
 			return NULL;
 	}
 }

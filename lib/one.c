@@ -27,6 +27,7 @@
 #include "refill.c"
 #include "background.c"
 #include "explain.c"
+#include "view.c"
 #include "alloc.c"
 #include "check.c"
 #include "report.c"

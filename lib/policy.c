@@ -7,7 +7,7 @@
 
 static struct hak_lock policy_lock = HAK_LOCK_INIT(HAK_RANK_POLICY);
 static struct hak_elo policy_elo; /* under the lock; started by the first block it learns of */
-static _Atomic size_t policy_threshold = HAK_ELO_FIRST;
+HAK_DEF _Atomic size_t hak_policy_learned = HAK_ELO_FIRST;
 static _Atomic size_t policy_proven;
 
 HAK_FN void hak_policy_lock(void) { hak_lock_take(&policy_lock); }
@@ -18,7 +18,7 @@ HAK_FN size_t hak_policy_threshold(void)
 {
 	size_t fixed = hak_setting(elo_threshold);
 
-	return fixed ? fixed : hak_load(&policy_threshold, relaxed);
+	return fixed ? fixed : hak_load(&hak_policy_learned, relaxed);
 }
 
 HAK_FN bool hak_policy_keeps(size_t bytes) { return bytes < hak_policy_threshold(); }
@@ -38,7 +38,7 @@ static void policy_learn(size_t bytes, uint32_t now, bool freed)
 	else
 		hak_elo_wanted(&policy_elo, bytes, now);
 	verdict = hak_elo_play(&policy_elo);
-	hak_store(&policy_threshold, hak_elo_threshold(&policy_elo), relaxed);
+	hak_store(&hak_policy_learned, hak_elo_threshold(&policy_elo), relaxed);
 	hak_store(&policy_proven, policy_elo.proven, relaxed);
 	hak_lock_release(&policy_lock);
 	if (verdict.changed)

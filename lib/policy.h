@@ -5,7 +5,10 @@
 #ifndef HAK_POLICY_H
 #define HAK_POLICY_H
 
+#include "atomic.h"
 #include "elo.h"
+
+HAK_VAR _Atomic size_t hak_policy_learned; /* the threshold that ELO rates best */
 
 HAK_FN bool hak_policy_keeps(size_t bytes);              /* rather than giving it back at once */
 HAK_FN size_t hak_policy_threshold(void);

@@ -5,16 +5,16 @@
 
 static _Atomic uint64_t pool_some[POOL_WORDS];  /* bit i: slot i may have free slabs */
 static _Atomic size_t pool_hints[POOL_HINTS];   /* no run of that length below this slot, as far as known */
-static _Atomic uint64_t pool_counters;          /* dirty << 32 | used */
+HAK_DEF _Atomic uint64_t hak_pool_counters;
 
 static void pool_count(int used, int dirty)
 {
-	hak_fetch_add(&pool_counters, ((uint64_t)(int64_t)dirty << 32) + (uint64_t)(int64_t)used, relaxed);
+	hak_fetch_add(&hak_pool_counters, ((uint64_t)(int64_t)dirty << 32) + (uint64_t)(int64_t)used, relaxed);
 }
 
 HAK_FN struct hak_pool_counts hak_pool_counts(void)
 {
-	uint64_t c = hak_load(&pool_counters, relaxed);
+	uint64_t c = hak_load(&hak_pool_counters, relaxed);
 
 	return (struct hak_pool_counts){ .used = (uint32_t)c, .dirty = (uint32_t)(c >> 32) };
 }

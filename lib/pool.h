@@ -43,6 +43,7 @@ HAK_FN bool hak_pool_give(size_t slot, uint32_t mask, bool dirty);
 HAK_FN void hak_pool_add(size_t slot, uint32_t mask); /* slabs that were nobody's: freshly mapped */
 HAK_FN void hak_pool_remove(size_t slot);             /* after take_whole: they are nobody's again */
 
+HAK_VAR _Atomic uint64_t hak_pool_counters; /* dirty << 32 | used */
 HAK_FN struct hak_pool_counts hak_pool_counts(void);
 HAK_FN void hak_pool_after_fork(void); /* in the child: restores L3 for what other threads had begun */
 

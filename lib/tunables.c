@@ -28,32 +28,18 @@
 #include "tunables.def"
 #undef HAK_TUNABLE
 
-/* All words of the table, found by offset: pointers would have to be relocated in every process. */
-static const struct tunables_words {
-#define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, summary, text)                        \
-	char name_##id[sizeof(name)];                                                                        \
-	char unit_##id[sizeof(unit)];                                                                        \
-	char summary_##id[sizeof(summary)];
-#include "tunables.def"
-#undef HAK_TUNABLE
-} tunables_words = {
+HAK_DEF const struct hak_tunables_words hak_tunables_words = {
 #define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, summary, text) name, unit, summary,
 #include "tunables.def"
 #undef HAK_TUNABLE
 };
 
-_Static_assert(sizeof(struct tunables_words) <= UINT16_MAX, "offsets of words fit");
+_Static_assert(sizeof(struct hak_tunables_words) <= UINT16_MAX, "offsets of words fit");
 
-static const struct tunables_row {
-	size_t preset, min, max;
-	uint16_t name, unit, summary; /* offsets in tunables_words */
-	uint16_t field;               /* offset in hak_settings or hak_live */
-	uint8_t type;
-	uint8_t stability;
-} tunables_rows[HAK_TUNABLE_COUNT] = {
+HAK_DEF const struct hak_tunables_row hak_tunables_rows[HAK_TUNABLE_COUNT] = {
 #define TUNABLES_FIELD_START(id) offsetof(struct hak_settings, id)
 #define TUNABLES_FIELD_LIVE(id) offsetof(struct hak_live, id)
-#define TUNABLES_AT(id) (uint16_t)offsetof(struct tunables_words, id)
+#define TUNABLES_AT(id) (uint16_t)offsetof(struct hak_tunables_words, id)
 #define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, summary, text)                        \
 	{ (preset), (min), (max),                                                                            \
 	  TUNABLES_AT(name_##id), TUNABLES_AT(unit_##id), TUNABLES_AT(summary_##id),                         \
@@ -79,13 +65,13 @@ HAK_DEF struct hak_live hak_live = {
 
 static bool tunables_are_open;
 static bool tunables_are_sealed;
-static _Atomic uint8_t tunables_sources[HAK_TUNABLE_COUNT];
+HAK_DEF _Atomic uint8_t hak_tunables_sources[HAK_TUNABLE_COUNT];
 static char tunables_refused[HAK_TUNABLE_COUNT][TUNABLES_WORD];
 static char tunables_unknown[TUNABLES_UNKNOWN][TUNABLES_WORD];
 
 /* ---- values ---- */
 
-static void *tunables_field(const struct tunables_row *row)
+static void *tunables_field(const struct hak_tunables_row *row)
 {
 	void *base = row->stability == HAK_TUNABLE_LIVE ? (void *)&hak_live : (void *)&hak_settings;
 
@@ -94,16 +80,16 @@ static void *tunables_field(const struct tunables_row *row)
 
 HAK_FN size_t hak_tunables_value(unsigned i)
 {
-	void *field = tunables_field(&tunables_rows[i]);
+	void *field = tunables_field(&hak_tunables_rows[i]);
 
-	if (tunables_rows[i].type == HAK_TUNABLE_BOOL)
+	if (hak_tunables_rows[i].type == HAK_TUNABLE_BOOL)
 		return hak_load((_Atomic(bool) *)field, relaxed);
-	if (tunables_rows[i].type == HAK_TUNABLE_SIZE)
+	if (hak_tunables_rows[i].type == HAK_TUNABLE_SIZE)
 		return hak_load((_Atomic(size_t) *)field, relaxed);
 	return hak_load((_Atomic(unsigned) *)field, relaxed);
 }
 
-static void tunables_store(const struct tunables_row *row, size_t value)
+static void tunables_store(const struct hak_tunables_row *row, size_t value)
 {
 	void *field = tunables_field(row);
 
@@ -137,7 +123,7 @@ HAK_FN void hak_tunables_seal(void)
 
 static int tunables_change(unsigned i, size_t value, enum hak_tunable_source source)
 {
-	const struct tunables_row *row = &tunables_rows[i];
+	const struct hak_tunables_row *row = &hak_tunables_rows[i];
 	bool is_start = row->stability == HAK_TUNABLE_START;
 
 	if (value < row->min || value > row->max)
@@ -149,7 +135,7 @@ static int tunables_change(unsigned i, size_t value, enum hak_tunable_source sou
 			return EPERM;
 		tunables_store(row, value);
 	}
-	hak_store(&tunables_sources[i], (uint8_t)source, relaxed);
+	hak_store(&hak_tunables_sources[i], (uint8_t)source, relaxed);
 	return 0;
 }
 
@@ -206,7 +192,7 @@ static int tunables_size(const char *text, size_t *value)
 
 static int tunables_parse(unsigned i, const char *text, size_t *value)
 {
-	const struct tunables_row *row = &tunables_rows[i];
+	const struct hak_tunables_row *row = &hak_tunables_rows[i];
 	const char *words = row->type == HAK_TUNABLE_BOOL ? TUNABLES_BOOL_WORDS : hak_tunables_unit(i);
 
 	*value = 0;
@@ -238,7 +224,7 @@ HAK_FN int hak_tunables_try(unsigned i, const char *value)
 	error = tunables_parse(i, value, &parsed);
 	if (error)
 		return error;
-	return parsed < tunables_rows[i].min || parsed > tunables_rows[i].max ? ERANGE : 0;
+	return parsed < hak_tunables_rows[i].min || parsed > hak_tunables_rows[i].max ? ERANGE : 0;
 }
 
 HAK_FN int hak_tunables_set(unsigned i, const char *value)
@@ -320,7 +306,7 @@ static void tunables_read_entry(const char *entry)
 
 static void tunables_print_domain(unsigned i, struct hak_text *out)
 {
-	const struct tunables_row *row = &tunables_rows[i];
+	const struct hak_tunables_row *row = &hak_tunables_rows[i];
 
 	if (row->type == HAK_TUNABLE_BOOL) {
 		hak_text_string(out, "0 or 1");
@@ -370,28 +356,28 @@ HAK_FN void hak_tunables_read(char **environment, bool is_secure)
 
 /* ---- for those who look ---- */
 
-static const char *tunables_word(size_t offset) { return (const char *)&tunables_words + offset; }
+static const char *tunables_word(size_t offset) { return (const char *)&hak_tunables_words + offset; }
 
-HAK_FN const char *hak_tunables_name(unsigned i) { return tunables_word(tunables_rows[i].name); }
-HAK_FN const char *hak_tunables_unit(unsigned i) { return tunables_word(tunables_rows[i].unit); }
-HAK_FN const char *hak_tunables_summary(unsigned i) { return tunables_word(tunables_rows[i].summary); }
-HAK_FN size_t hak_tunables_default(unsigned i) { return tunables_rows[i].preset; }
-HAK_FN size_t hak_tunables_min(unsigned i) { return tunables_rows[i].min; }
-HAK_FN size_t hak_tunables_max(unsigned i) { return tunables_rows[i].max; }
+HAK_FN const char *hak_tunables_name(unsigned i) { return tunables_word(hak_tunables_rows[i].name); }
+HAK_FN const char *hak_tunables_unit(unsigned i) { return tunables_word(hak_tunables_rows[i].unit); }
+HAK_FN const char *hak_tunables_summary(unsigned i) { return tunables_word(hak_tunables_rows[i].summary); }
+HAK_FN size_t hak_tunables_default(unsigned i) { return hak_tunables_rows[i].preset; }
+HAK_FN size_t hak_tunables_min(unsigned i) { return hak_tunables_rows[i].min; }
+HAK_FN size_t hak_tunables_max(unsigned i) { return hak_tunables_rows[i].max; }
 
 HAK_FN enum hak_tunable_type hak_tunables_type(unsigned i)
 {
-	return (enum hak_tunable_type)tunables_rows[i].type;
+	return (enum hak_tunable_type)hak_tunables_rows[i].type;
 }
 
 HAK_FN enum hak_tunable_stability hak_tunables_stability(unsigned i)
 {
-	return (enum hak_tunable_stability)tunables_rows[i].stability;
+	return (enum hak_tunable_stability)hak_tunables_rows[i].stability;
 }
 
 HAK_FN enum hak_tunable_source hak_tunables_source(unsigned i)
 {
-	return (enum hak_tunable_source)hak_load(&tunables_sources[i], relaxed);
+	return (enum hak_tunable_source)hak_load(&hak_tunables_sources[i], relaxed);
 }
 
 HAK_FN const char *hak_tunables_refused(unsigned i)
@@ -414,9 +400,9 @@ static void tunables_print_word(const char *words, size_t n, struct hak_text *ou
 
 HAK_FN void hak_tunables_print(unsigned i, size_t value, struct hak_text *out)
 {
-	if (tunables_rows[i].type == HAK_TUNABLE_SIZE)
+	if (hak_tunables_rows[i].type == HAK_TUNABLE_SIZE)
 		hak_text_size(out, value);
-	else if (tunables_rows[i].type == HAK_TUNABLE_ENUM)
+	else if (hak_tunables_rows[i].type == HAK_TUNABLE_ENUM)
 		tunables_print_word(hak_tunables_unit(i), value, out);
 	else
 		hak_text_decimal(out, value);

@@ -25,7 +25,8 @@
 
 enum hak_tunable_type { HAK_TUNABLE_BOOL, HAK_TUNABLE_INT, HAK_TUNABLE_ENUM, HAK_TUNABLE_SIZE };
 enum hak_tunable_stability { HAK_TUNABLE_START, HAK_TUNABLE_LIVE };
-enum hak_tunable_source { HAK_SOURCE_DEFAULT, HAK_SOURCE_ENVIRONMENT, HAK_SOURCE_API, HAK_SOURCE_FILE };
+enum hak_tunable_source { HAK_SOURCE_DEFAULT, HAK_SOURCE_ENVIRONMENT, HAK_SOURCE_API, HAK_SOURCE_FILE,
+                           HAK_SOURCE_OUTSIDE };
 
 enum hak_tunable_id {
 #define HAK_TUNABLE(id, ...) HAK_TUNABLE_ID_##id,
@@ -56,6 +57,28 @@ struct hak_live {
 
 HAK_VAR struct hak_settings hak_settings;
 HAK_VAR struct hak_live hak_live;
+
+/* The table itself.  All words are found by offset: pointers would have to be relocated in every process. */
+struct hak_tunables_words {
+#define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, summary, text)                        \
+	char name_##id[sizeof(name)];                                                                        \
+	char unit_##id[sizeof(unit)];                                                                        \
+	char summary_##id[sizeof(summary)];
+#include "tunables.def"
+#undef HAK_TUNABLE
+};
+
+struct hak_tunables_row {
+	size_t preset, min, max;
+	uint16_t name, unit, summary; /* offsets in hak_tunables_words */
+	uint16_t field;               /* offset in hak_settings or hak_live */
+	uint8_t type;
+	uint8_t stability;
+};
+
+HAK_VAR const struct hak_tunables_words hak_tunables_words;
+HAK_VAR const struct hak_tunables_row hak_tunables_rows[HAK_TUNABLE_COUNT];
+HAK_VAR _Atomic uint8_t hak_tunables_sources[HAK_TUNABLE_COUNT]; /* enum hak_tunable_source */
 
 #define HAK_READ_START(id) hak_settings.id
 #define HAK_READ_LIVE(id) hak_load(&hak_live.id, relaxed)

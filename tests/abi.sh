@@ -51,7 +51,7 @@ has_flag() {
 # A static program has no malloc of a C library to fall back to, and must find the whole family in the archive; it loads
 # no modules, so dlopen is left alone there.
 archive_is_whole() {
-	awk '$2 == "T" || $2 == "W" { print $3 }' "$work/archive" | sort -u > "$work/defined"
+	awk '$2 ~ /^[TWDR]$/ { print $3 }' "$work/archive" | sort -u > "$work/defined"
 	sed '/^dlopen$/d; s/@@.*//' "$work/expected" | sort > "$work/family"
 	comm -23 "$work/family" "$work/defined" > "$work/lost"
 	not grep . "$work/lost"

@@ -78,7 +78,7 @@ __attribute__((unused)) HAK_VAR HAK_TLS struct hak_thread hak_thread;
 enum { heap_count = 4, parcel_count = 6, nobody = 0 };
 
 static struct hak_heap heaps[heap_count];
-static heap_entry directory[HEAP_DIRECTORY];
+static hak_heap_entry directory[HEAP_DIRECTORY];
 static unsigned inside[heap_count];   /* thread + 1 */
 static unsigned owner_of[heap_count]; /* thread + 1: whose hak_thread.heap it is */
 static unsigned sent;
@@ -162,8 +162,8 @@ static void forget_heaps(void)
 	memset(owner_of, 0, sizeof(owner_of));
 	heap_idle = 0;
 	idle_step = IDLE_MASK + 1;
-	heap_made = heap_count;
-	hak_store(&heap_directory[0], directory, relaxed);
+	hak_heap_made = heap_count;
+	hak_store(&hak_heap_directory[0], directory, relaxed);
 	for (uint32_t i = 0; i < heap_count; i++) {
 		heap_init(&heaps[i], HAK_OWNER_FIRST + i);
 		hak_store(&directory[HAK_OWNER_FIRST + i], &heaps[i], relaxed);

@@ -23,7 +23,7 @@ static void start_with(uint32_t first, uint32_t second, uint32_t dirty_first)
 	memset(slots, 0, sizeof(slots));
 	memset(owner, 0, sizeof(owner));
 	pool_some[0] = 0;
-	pool_counters = 0;
+	hak_pool_counters = 0;
 	for (unsigned h = 0; h < POOL_HINTS; h++)
 		pool_hints[h] = 0;
 	hak_registry.slots = slots + slot_count;

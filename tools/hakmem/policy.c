@@ -148,6 +148,7 @@ const char *policy_place(unsigned setting, char *buffer, size_t size)
 		return "environment";
 	case HAK_SOURCE_DEFAULT:
 	case HAK_SOURCE_API:
+	case HAK_SOURCE_OUTSIDE:
 		break;
 	}
 	return "default";
