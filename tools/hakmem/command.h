@@ -23,6 +23,7 @@ struct command {
 int command_run(int argc, char **argv);
 int command_options(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_stat(int argc, char **argv);
 
 /* "hakmem: ", the words and a newline, to standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -13,6 +13,7 @@ static const struct command commands[] = {
 	{ "run", "[OPTION]... [SETTING=VALUE]... [--] PROGRAM [ARG]...", "run a program on HAKMEM", command_run },
 	{ "options", "[OPTION]... [SETTING]...", "show the settings, and where their values come from", command_options },
 	{ "check", "[OPTION]... [PID | -- PROGRAM]", "say whether HAKMEM is in effect, and if not, why", command_check },
+	{ "stat", "[OPTION]... PID...|all", "show what a running process holds, and where its memory is", command_stat },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -1,0 +1,325 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The subcommands that look into running processes: what they say is true, the process notices nothing, and whatever
+# garbage they find they end in order.
+
+: "${srcdir:=$(dirname "$0")/..}" "${builddir:=$PWD}" "${CC:=cc}" "${RUNNER:=}"
+# shellcheck source=tap.sh
+. "$srcdir/tests/tap.sh"
+
+hakmem=$builddir/hakmem
+library=$builddir/.libs/libhakmem.so
+[ -x "$hakmem" ] || skip_all 'the command was not built'
+[ -f "$library" ] || skip_all 'no shared library was built'
+[ -z "$RUNNER" ] || skip_all 'not under an emulator'
+HAKMEM_CONF=
+export HAKMEM_CONF
+children=
+trap 'for child in $children; do kill -KILL $child; done 2> /dev/null; rm -rf "$work"' EXIT
+
+# says STATUS WORDS COMMAND...: its exit status, and WORDS in what it prints.
+says() {
+	says_status=$1 says_words=$2
+	shift 2
+	"$@" > "$work/printed" 2>&1
+	status=$?
+	cat "$work/printed"
+	echo "exit status $status"
+	[ "$status" -eq "$says_status" ] && grep -qF -e "$says_words" "$work/printed"
+}
+
+# begin NAME COMMAND...: on HAKMEM, in the background, until it has written a line to $work/NAME.out; its id is in $child.
+begin() {
+	begin_name=$1
+	shift
+	: > "$work/$begin_name.out"
+	LD_PRELOAD=$library "$@" > "$work/$begin_name.out" 2>&1 &
+	child=$!
+	children="$children $child"
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+		[ -s "$work/$begin_name.out" ] && break
+		sleep 0.1
+	done
+}
+
+end() {
+	kill -KILL "$1" 2> /dev/null
+	wait "$1" 2> /dev/null
+}
+
+# compiles NAME FLAGS...: $work/NAME.c
+compiles() {
+	name=$1
+	shift
+	# shellcheck disable=SC2086 # the compiler may have options
+	$CC -o "$work/$name" "$work/$name.c" -I"$srcdir/include" -I"$srcdir/lib" "$@" 2> "$work/errors" || { cat "$work/errors" && false; }
+}
+
+# Holds blocks of all tiers in two threads, says what the library itself counts, and sleeps.  work: goes on for ever.
+# scribble SEED: spoils the library's tables first.
+cat > "$work/holder.c" << 'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <hakmem.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define HAK_ROOMS
+#include "view.h"
+static char *kept[3000];
+static void scribble(char *at, size_t bytes, int rarely)
+{
+	for (size_t i = 0; i < bytes; i++)
+		if (rand() % rarely == 0)
+			at[i] = (char)rand();
+}
+static void spoil(void *view)
+{
+	void **places = (void **)((struct hak_view *)view + 1);
+	unsigned *numbers = (unsigned *)(places + ((struct hak_view *)view)->places);
+	char *registry = places[HAK_VIEW_PLACE_registry], ***heaps = places[HAK_VIEW_PLACE_heap_directory];
+	char *slots = *(char **)(registry + numbers[HAK_VIEW_NUMBER_registry_slots]);
+	scribble(slots - 4096, 4096, 20);
+	scribble(slots, 4096, 20);
+	for (unsigned id = 2; id < 4; id++)
+		scribble(heaps[0][id], numbers[HAK_VIEW_NUMBER_heap_size], 40);
+	scribble(places[HAK_VIEW_PLACE_journal], 4096, 20);
+	scribble(places[HAK_VIEW_PLACE_bigcache], 512, 4);
+	scribble(places[HAK_VIEW_PLACE_setting_live], 64, 2);
+	if (rand() % 4 == 0)
+		scribble(registry, 64, 16);
+}
+static void fill(unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		size_t size = i % 100 == 0 ? 200000 : i % 501 == 7 ? 5 << 20 : 16 + i * 7 % 5000;
+		kept[i] = memset(malloc(size), 1, size);
+	}
+	for (unsigned i = from; i < to; i += 3) {
+		free(kept[i]);
+		kept[i] = NULL;
+	}
+}
+static pthread_barrier_t barrier;
+static void *run(void *from)
+{
+	fill((unsigned)(size_t)from, (unsigned)(size_t)from + 1500);
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	return NULL;
+}
+int main(int argc, char **argv)
+{
+#ifdef IS_STATIC
+	int (*stats)(struct hakmem_stats *, size_t) = hakmem_stats;
+#else
+	int (*stats)(struct hakmem_stats *, size_t) = (int (*)(struct hakmem_stats *, size_t))dlsym(RTLD_DEFAULT, "hakmem_stats");
+#endif
+	struct hakmem_stats s;
+	pthread_t thread;
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&thread, NULL, run, (void *)1500);
+	setvbuf(stdout, malloc(4096), _IOFBF, 4096);
+	fill(0, 1500);
+	pthread_barrier_wait(&barrier);
+	if (stats == NULL || stats(&s, sizeof s) != 0)
+		return 1;
+	printf("live_blocks %llu live_bytes %llu mid_bytes %llu large_bytes %llu cached_bytes %llu slab_bytes %llu superslab_bytes %llu heaps_live %llu \n",
+	       (unsigned long long)s.live_blocks, (unsigned long long)s.live_bytes, (unsigned long long)s.mid_bytes,
+	       (unsigned long long)s.large_bytes, (unsigned long long)s.cached_bytes, (unsigned long long)s.slab_bytes,
+	       (unsigned long long)s.superslab_bytes, (unsigned long long)s.heaps_live);
+	fflush(stdout);
+	if (argc > 2) {
+		srand(atoi(argv[2]));
+		spoil(dlsym(RTLD_DEFAULT, "hakmem_view"));
+		for (;;)
+			pause();
+	}
+	while (argc > 1 && argv[1][0] == 'w')
+		fill(0, 1500);
+	for (;;)
+		pause();
+}
+END
+
+# The numbers of JSON: NAME FILE
+number() {
+	sed -n "s/^.*\"$1\":\([0-9]*\).*/\1/p" "$2" | head -n 1
+}
+
+# Every number that the program had from its own library.
+agrees() {
+	"$hakmem" stat "$1" --json > "$work/stat.json" || return
+	tr " " "\n" < "$work/holder.out" | paste -d' ' - - | while read -r name value; do
+		[ -n "$name" ] || continue
+		echo "$name: the library $value, the command $(number "$name" "$work/stat.json")"
+		[ "$(number "$name" "$work/stat.json")" = "$value" ] || exit 1
+	done
+}
+
+# Of VmRSS all but a hundredth is explained, and the parts are what the sum says.
+explains() {
+	"$hakmem" stat "$1" --json > "$work/stat.json" || return
+	resident=$(number resident_bytes "$work/stat.json") rss=$(number vmrss_bytes "$work/stat.json")
+	parts=$(sed -n 's/^"present":{\(.*\)}.*/\1/p' "$work/stat.json" | tr ',' '\n' | sed 's/.*://' | paste -sd+ -)
+	echo "VmRSS $rss, mappings $resident, parts $parts = $((${parts:-0}))"
+	[ "$((${parts:-0}))" -eq "$resident" ] && [ $((${resident:-0} * 100)) -ge $((${rss:-1} * 99)) ] &&
+		[ $((resident * 100)) -le $((rss * 101)) ]
+}
+
+# ---- stat ----
+
+if compiles holder -pthread -ldl > "$work/said" 2>&1; then
+	begin holder "$work/holder"
+	holder=$child
+	point 'stat: text' says 0 'Memory of HAKMEM' "$hakmem" stat "$holder"
+	point 'stat: what the library itself counts' agrees "$holder"
+	point 'stat: VmRSS is explained' explains "$holder"
+	kill -STOP "$holder"
+	point 'stat: of a stopped process' agrees "$holder"
+	point 'stat all finds it' says 0 'holder' "$hakmem" stat all
+	point 'stat: several' says 0 '},' sh -c "'$hakmem' stat --json $holder $holder | grep -A1 '^.*]}' | tr -d '\n'"
+	point 'stat --openmetrics ends in order' sh -c "'$hakmem' stat --openmetrics $holder | tail -n 1 | grep -x '# EOF'"
+	point 'stat --openmetrics has labels' says 0 'hakmem_live_bytes{pid="' "$hakmem" stat --openmetrics "$holder"
+	kill -CONT "$holder"
+	end "$holder"
+	point 'stat: it has ended' says 1 'there is no such process' "$hakmem" stat "$holder"
+	point 'stat --watch ends with the process' sh -c "LD_PRELOAD='$library' sleep 1 & sleep 0.3; '$hakmem' stat --watch=0.2 \$! | grep -c '^Process' > '$work/count'
+		wait; [ \$(cat '$work/count') -ge 2 ]"
+	begin worker "$work/holder" work
+	point 'stat: of one that works' says 0 'Memory of HAKMEM' "$hakmem" stat "$child"
+	end "$child"
+	if cp "$work/holder" "$work/dynamic" && compiles holder -DIS_STATIC -pthread -ldl -static "$builddir/.libs/libhakmem.a" > "$work/said" 2>&1; then
+		cp "$work/holder" "$work/static" && strip "$work/static" 2> /dev/null
+		"$work/static" > "$work/static.out" 2>&1 &
+		child=$!
+		children="$children $child"
+		sleep 0.5
+		point 'stat: a static program without symbols' says 0 'Memory of HAKMEM' "$hakmem" stat "$child"
+		end "$child"
+	fi
+else
+	skip 'stat' 'no program can be compiled'
+fi
+sleep 100 &
+plain=$!
+children="$children $plain"
+point 'stat: not on HAKMEM' says 1 'it is not on HAKMEM' "$hakmem" stat $plain
+point 'stat: no such process' says 1 'there is no such process' "$hakmem" stat 999999999
+point 'stat: no process id' says 2 "'x' is no process id" "$hakmem" stat x
+point 'stat: nothing' says 2 'a process id is missing' "$hakmem" stat
+point 'stat: no interval' says 2 "'x' is no number of seconds" "$hakmem" stat --watch=x all
+if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null && cp "$hakmem" "$work/hakmem" && chmod -R a+rX "$work"; then
+	point 'stat: no permission' says 1 'it may not be looked at' setpriv --reuid=65534 --clear-groups "$work/hakmem" stat $$
+else
+	skip 'stat: no permission' 'not root'
+fi
+end $plain
+
+# Real programs, with nothing but LD_PRELOAD.
+if command -v python3 > /dev/null; then
+	begin python3 python3 -c 'import json, time; kept = [json.dumps({str(i): [i] * 10}) for i in range(50000)]; print("ready", flush=True); time.sleep(100)'
+	point 'python3: VmRSS is explained' explains "$child"
+	# Whoever waits in exec may be another program for a moment.
+	point 'python3: by its name' says 0 '(python3' "$hakmem" stat "$child"
+	point 'python3: JSON parses' sh -c "'$hakmem' stat --json $child | python3 -c 'import json, sys; d = json.load(sys.stdin); assert d[\"live_bytes\"] > 0 and d[\"classes\"]'"
+	end "$child"
+else
+	skip 'python3' 'it is not here'
+fi
+if command -v redis-server > /dev/null && command -v redis-cli > /dev/null; then
+	begin redis redis-server --port 0 --unixsocket "$work/redis.sock" --save '' --dir "$work"
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		[ -S "$work/redis.sock" ] && break
+		sleep 0.2
+	done
+	redis-cli -s "$work/redis.sock" debug populate 100000 key 100 > "$work/said" 2>&1
+	point 'redis: VmRSS is explained' explains "$child"
+	end "$child"
+else
+	skip 'redis' 'it is not here'
+fi
+
+# ---- garbage, and libraries of other versions ----
+
+# A view with good names, but for the first WORD of its arguments each; numbers and places are as a seed has it.
+cat > "$work/garbage.c" << 'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define HAK_ROOMS
+#include "view.h"
+static const char names[] = "self\0names\0"
+#define HAK_VIEW_PLACE(name, address) #name "\0"
+#include "view.def"
+#define HAK_VIEW_NUMBER(name, number) #name "\0"
+#include "view.def"
+	;
+struct whole {
+	struct hak_view head;
+	const volatile void *places[HAK_VIEW_PLACES];
+	uint32_t numbers[HAK_VIEW_NUMBERS];
+};
+static struct whole whole __attribute__((aligned(64)));
+static struct whole whole = {
+	{ HAK_VIEW_MAGIC, HAK_VIEW_LAYOUT, sizeof(void *), HAK_VIEW_PLACES, HAK_VIEW_NUMBERS, "9.9.9" }, { &whole, names }, { 0 }
+};
+static char memory[1 << 20];
+int main(int argc, char **argv)
+{
+	srand(atoi(argv[1]));
+	for (size_t i = 0; i < sizeof memory; i++)
+		memory[i] = (char)(rand() % 8 ? 0 : rand());
+	for (unsigned i = 2; i < HAK_VIEW_PLACES; i++)
+		whole.places[i] = rand() % 16 ? memory + rand() % sizeof memory / 2 : (void *)(size_t)rand();
+	for (unsigned i = 0; i < HAK_VIEW_NUMBERS; i++)
+		whole.numbers[i] = rand() % 4 ? (unsigned)rand() % 64 : rand() % 2 ? (unsigned)rand() % 4096 : (unsigned)rand();
+	if (argc > 2)
+		memset(memory, 1, sizeof memory), whole.head.numbers = 5; /* an older library: it does not tell the rest */
+	puts("ready");
+	fflush(stdout);
+	sleep(100);
+}
+END
+
+# survives PID: no subcommand dies of what it finds.
+survives() {
+	for command in $1; do
+		# shellcheck disable=SC2046 # words
+		timeout 20 "$hakmem" $(echo "$command" | tr '_' ' ') "$2" > "$work/survived" 2>&1
+		status=$?
+		[ $status -le 2 ] || { echo "$command: exit status $status" && cat "$work/survived" && return 1; }
+	done
+}
+
+looks='stat stat_--json stat_--openmetrics'
+if compiles garbage > "$work/said" 2>&1; then
+	survived=0
+	for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		"$work/garbage" $seed > "$work/garbage.out" &
+		child=$!
+		sleep 0.05
+		survives "$looks" $child > "$work/said.$seed" 2>&1 || cat "$work/said.$seed"
+		[ -s "$work/said.$seed" ] || survived=$((survived + 1))
+		end $child
+	done
+	point 'garbage is survived' test $survived -eq 20
+	survived=0
+	for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		begin spoilt "$work/dynamic" scribble $seed
+		sleep 0.02
+		survives "$looks" "$child" > "$work/said.$seed" 2>&1 || cat "$work/said.$seed"
+		[ -s "$work/said.$seed" ] || survived=$((survived + 1))
+		end "$child"
+	done
+	point 'spoilt tables are survived' test $survived -eq 20
+	"$work/garbage" 1 old > "$work/garbage.out" &
+	child=$!
+	sleep 0.1
+	point 'another version says so' says 1 'of another version' "$hakmem" stat $child
+	end $child
+fi
+finish

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/* hakmem stat: what the allocator of a running process holds, and whose its memory is. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "census.h"
+#include "command.h"
+#include "process.h"
+#include "words.h"
+
+static const struct option_help stat_help[] = {
+	{ "--json", "print one JSON object, or for several processes a list of them" },
+	{ "--openmetrics", "print metrics for Prometheus' node_exporter (textfile collector)" },
+	{ "--watch[=SECONDS]", "print again and again, every two seconds or so many, until the process ends" },
+	{ "PID... | all", "these processes, or all that are on HAKMEM" },
+	{ NULL, NULL },
+};
+
+enum stat_format { STAT_TEXT, STAT_JSON, STAT_METRICS };
+
+struct stat_row {
+	const char *name; /* of JSON and metrics */
+	const char *text;
+};
+
+static const struct stat_row stat_parts[PART_COUNT] = {
+	[PART_SMALL] = { "slabs", "slabs of blocks up to 64 KiB" },
+	[PART_MID] = { "mid", "blocks up to 2 MiB" },
+	[PART_DIRTY] = { "dirty", "free slabs, dirty" },
+	[PART_CLEAN] = { "purged", "free slabs, purged or new" },
+	[PART_LARGE] = { "large", "blocks above 2 MiB" },
+	[PART_KEPT] = { "large_kept", "freed ones that are kept" },
+	[PART_TABLES] = { "tables", "heaps and tables" },
+	[PART_LIBRARY] = { "library", "code and data of libhakmem" },
+	[PART_FILES] = { "files", "code and files" },
+	[PART_STACKS] = { "stacks", "stacks" },
+	[PART_ANONYMOUS] = { "anonymous", "other memory without a file" },
+	[PART_SHARED] = { "shared", "shared memory" },
+};
+
+/* ---- text ---- */
+
+static void print_held(const char *text, uint64_t blocks, uint64_t bytes)
+{
+	char buffer[WORDS_SIZE];
+
+	printf("  %-34s %12" PRIu64 " %10s\n", text, blocks, words_bytes(bytes, buffer));
+}
+
+static void print_blocks(const struct census *census)
+{
+	printf("%-36s %12s %10s\n", "Blocks", "number", "bytes");
+	print_held("live, up to 64 KiB", census->small_blocks, census->small_bytes);
+	print_held("live, up to 2 MiB", census->mid_blocks, census->mid_bytes);
+	print_held("live, above", census->large_blocks, census->large_bytes);
+	print_held("live", census->live_blocks, census->live_bytes);
+	print_held("free, in caches of threads", census->cached_blocks, census->cached_bytes);
+	print_held("free, on the way between threads", census->parcel_blocks, census->parcel_bytes);
+}
+
+static void print_part(const struct census *census, unsigned part)
+{
+	char held[WORDS_SIZE], present[WORDS_SIZE];
+
+	if (census->memory[part].held == 0)
+		return;
+	printf("  %-34s %12s %10s\n", stat_parts[part].text,
+	       part < PART_FIRST_OTHER ? words_bytes(census->memory[part].held, held) : "",
+	       words_bytes(census->memory[part].present, present));
+}
+
+static uint64_t sum_of_hakmem(const struct census *census)
+{
+	uint64_t sum = 0;
+
+	for (unsigned part = 0; part < PART_FIRST_OTHER; part++)
+		sum += census->memory[part].present;
+	return sum;
+}
+
+static void print_memory(const struct census *census)
+{
+	char sum[WORDS_SIZE], rss[WORDS_SIZE], part[WORDS_SIZE];
+
+	printf("\n%-36s %12s %10s\n", "Memory of HAKMEM", "mapped", "present");
+	for (unsigned i = 0; i < PART_FIRST_OTHER; i++)
+		print_part(census, i);
+	printf("  %-34s %12s %10s\n", "sum", "", words_bytes(sum_of_hakmem(census), sum));
+	printf("Memory that is not HAKMEM's\n");
+	for (unsigned i = PART_FIRST_OTHER; i < PART_COUNT; i++)
+		print_part(census, i);
+	printf("%-36s %12s %10s   (VmRSS: %s, %s of it explained)\n", "All", "", words_bytes(census->sum, sum),
+	       words_bytes(census->rss, rss), words_percent(census->sum, census->rss, part));
+	if (census->swapped)
+		printf("  swapped out: %s\n", words_bytes(census->swapped, sum));
+	if (census->huge)
+		printf("  in huge pages: %s\n", words_bytes(census->huge, sum));
+	if (!census->by_pages)
+		printf("  (the kernel does not tell which pages are present: the parts of one mapping are estimated)\n");
+}
+
+static void print_rates(const struct census *census)
+{
+	uint64_t inbox = 0, warm = 0, pool = 0, map = 0, brought = 0, reused = census_counter(census, "large_reused");
+	char first[WORDS_SIZE], second[WORDS_SIZE];
+
+	for (unsigned c = 0; c < census->class_count; c++) {
+		const struct census_class *class = &census->classes[c];
+
+		inbox += class->refill_inbox;
+		warm += class->refill_warm;
+		pool += class->refill_pool;
+		map += class->refill_map;
+		brought += class->carved + class->received;
+	}
+	printf("\nHits  (those of caches cost nothing, and so are not counted)\n");
+	printf("  refills %" PRIu64 ", each brought %.1f blocks; from other threads' frees %s, slabs at hand %s,\n",
+	       inbox + warm + pool + map,
+	       inbox + warm + pool + map ? (double)brought / (double)(inbox + warm + pool + map) : 0.0,
+	       words_percent(inbox, inbox + warm + pool + map, first), words_percent(warm, inbox + warm + pool + map, second));
+	printf("  free slabs %s, the kernel %s\n", words_percent(pool, inbox + warm + pool + map, first),
+	       words_percent(map, inbox + warm + pool + map, second));
+	printf("  blocks above 2 MiB of memory that was kept: %s\n",
+	       words_percent(reused, reused + census_counter(census, "large_mapped"), first));
+}
+
+static void print_classes(const struct census *census)
+{
+	char live[WORDS_SIZE];
+
+	printf("\n%8s %12s %10s %10s %10s %10s %10s\n", "Size", "live", "bytes", "cached", "between", "in slabs", "slabs");
+	for (unsigned c = 0; c < census->class_count; c++) {
+		const struct census_class *class = &census->classes[c];
+
+		if (class->carved)
+			printf("%8" PRIu32 " %12" PRIu64 " %10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n",
+			       class->size, class->live, words_bytes(class->live * class->size, live), class->cached,
+			       class->parcel, class->slab, class->slabs_taken - class->slabs_given);
+	}
+}
+
+static void print_text(const struct process *process, const struct census *census)
+{
+	printf("Process %ld (%s), HAKMEM %s, heaps: %" PRIu64 " of threads, %" PRIu64 " idle, %" PRIu64 " lost\n\n",
+	       (long)process->remote.pid, process->remote.name, process->view.version, census->heaps_live,
+	       census->heaps_idle, census->heaps_lost);
+	print_blocks(census);
+	print_memory(census);
+	print_rates(census);
+	print_classes(census);
+}
+
+/* ---- numbers that JSON and metrics share ---- */
+
+struct stat_number {
+	const char *name, *text;
+	uint64_t value;
+};
+
+#define STAT_NUMBERS 19
+
+static void list_numbers(const struct census *census, struct stat_number numbers[STAT_NUMBERS])
+{
+	const struct stat_number list[STAT_NUMBERS] = {
+		{ "live_blocks", "blocks that the program holds", census->live_blocks },
+		{ "live_bytes", "their sum", census->live_bytes },
+		{ "small_blocks", "of these, blocks up to 64 KiB", census->small_blocks },
+		{ "small_bytes", "their sum", census->small_bytes },
+		{ "mid_blocks", "of these, blocks up to 2 MiB", census->mid_blocks },
+		{ "mid_bytes", "their sum", census->mid_bytes },
+		{ "large_blocks", "of these, blocks above", census->large_blocks },
+		{ "large_bytes", "their sum", census->large_bytes },
+		{ "cached_bytes", "free blocks in caches of threads", census->cached_bytes },
+		{ "parcel_bytes", "free blocks on the way between threads", census->parcel_bytes },
+		{ "slab_bytes", "what is free in slabs that heaps hold", census->slab_bytes },
+		{ "large_cached_bytes", "freed large blocks kept for reuse", census->kept_bytes },
+		{ "superslab_bytes", "SuperSlabs mapped", census->superslab_bytes },
+		{ "heaps_live", "heaps in the hands of a thread", census->heaps_live },
+		{ "heaps_idle", "heaps that wait for a thread", census->heaps_idle },
+		{ "elo_threshold", "freed blocks of that size go straight back", census->elo_threshold },
+		{ "decisions", "decisions of ACE and ELO", census->decisions },
+		{ "resident_bytes", "present by the kernel's list of mappings", census->sum },
+		{ "vmrss_bytes", "present by the kernel's counter", census->rss },
+	};
+
+	memcpy(numbers, list, sizeof(list));
+}
+
+/* ---- JSON ---- */
+
+static void print_json_class(const struct census_class *class)
+{
+	printf("{\"size\":%" PRIu32 ",\"live_blocks\":%" PRIu64 ",\"cached_blocks\":%" PRIu64 ",\"parcel_blocks\":%" PRIu64
+	       ",\"slab_blocks\":%" PRIu64 ",\"refill_inbox\":%" PRIu64 ",\"refill_warm\":%" PRIu64 ",\"refill_pool\":%" PRIu64
+	       ",\"refill_map\":%" PRIu64 ",\"flushes\":%" PRIu64 ",\"carved\":%" PRIu64 ",\"put\":%" PRIu64 "}",
+	       class->size, class->live, class->cached, class->parcel, class->slab, class->refill_inbox, class->refill_warm,
+	       class->refill_pool, class->refill_map, class->flushes, class->carved, class->put);
+}
+
+static void print_json(const struct process *process, const struct census *census)
+{
+	struct stat_number numbers[STAT_NUMBERS];
+	const char *comma = "";
+
+	printf("{\"pid\":%ld,\"name\":", (long)process->remote.pid);
+	words_quote(process->remote.name);
+	printf(",\"version\":");
+	words_quote(process->view.version);
+	list_numbers(census, numbers);
+	for (unsigned i = 0; i < STAT_NUMBERS; i++)
+		printf(",\n\"%s\":%" PRIu64, numbers[i].name, numbers[i].value);
+	for (unsigned i = 0; i < census->process_names.count; i++) {
+		printf(",\n");
+		words_quote(census->process_names.name[i]);
+		printf(":%" PRIu64, census->process_counts[i]);
+	}
+	printf(",\n\"present\":{");
+	for (unsigned i = 0; i < PART_COUNT; i++, comma = ",")
+		printf("%s\"%s\":%" PRIu64, comma, stat_parts[i].name, census->memory[i].present);
+	printf("},\n\"classes\":[");
+	comma = "";
+	for (unsigned c = 0; c < census->class_count; c++)
+		if (census->classes[c].carved) {
+			fputs(comma, stdout);
+			print_json_class(&census->classes[c]);
+			comma = ",\n";
+		}
+	printf("]}");
+}
+
+/* ---- OpenMetrics ---- */
+
+struct stat_found {
+	struct process process;
+	struct census census;
+};
+
+static void print_labels(const struct process *process, const char *part)
+{
+	printf("{pid=\"%ld\",name=", (long)process->remote.pid);
+	words_quote(process->remote.name);
+	if (part)
+		printf(",part=\"%s\"", part);
+	printf("}");
+}
+
+/* All of one metric must stand together. */
+static void print_metrics(struct stat_found **found, size_t count)
+{
+	struct stat_number numbers[STAT_NUMBERS];
+
+	for (unsigned n = 0; n < STAT_NUMBERS; n++)
+		for (size_t i = 0; i < count; i++) {
+			list_numbers(&found[i]->census, numbers);
+			if (i == 0)
+				printf("# TYPE hakmem_%s gauge\n# HELP hakmem_%s %s\n", numbers[n].name, numbers[n].name,
+				       numbers[n].text);
+			printf("hakmem_%s", numbers[n].name);
+			print_labels(&found[i]->process, NULL);
+			printf(" %" PRIu64 "\n", numbers[n].value);
+		}
+	printf("# TYPE hakmem_present_bytes gauge\n# HELP hakmem_present_bytes memory of the process, by what it is for\n");
+	for (size_t i = 0; i < count; i++)
+		for (unsigned part = 0; part < PART_COUNT; part++) {
+			printf("hakmem_present_bytes");
+			print_labels(&found[i]->process, stat_parts[part].name);
+			printf(" %" PRIu64 "\n", found[i]->census.memory[part].present);
+		}
+	printf("# EOF\n");
+}
+
+/* ---- processes ---- */
+
+static void print_line(const struct process *process, const struct census *census)
+{
+	char rss[WORDS_SIZE], own[WORDS_SIZE], live[WORDS_SIZE], cached[WORDS_SIZE], dirty[WORDS_SIZE];
+
+	printf("%8ld %-16s %9s %9s %9s %9s %9s %6" PRIu64 "\n", (long)process->remote.pid, process->remote.name,
+	       words_bytes(census->sum, rss), words_bytes(sum_of_hakmem(census), own), words_bytes(census->live_bytes, live),
+	       words_bytes(census->cached_bytes + census->parcel_bytes, cached),
+	       words_bytes(census->memory[PART_DIRTY].present + census->memory[PART_KEPT].present, dirty), census->heaps_live);
+}
+
+static void print_found(struct stat_found **found, size_t count, enum stat_format format, bool is_all)
+{
+	if (format == STAT_METRICS) {
+		print_metrics(found, count);
+		return;
+	}
+	if (format == STAT_JSON && (is_all || count > 1))
+		printf("[");
+	if (format == STAT_TEXT && is_all)
+		printf("%8s %-16s %9s %9s %9s %9s %9s %6s\n", "PID", "NAME", "RSS", "HAKMEM", "LIVE", "CACHED", "DIRTY", "HEAPS");
+	for (size_t i = 0; i < count; i++) {
+		if (format == STAT_JSON)
+			print_json(&found[i]->process, &found[i]->census);
+		else if (is_all)
+			print_line(&found[i]->process, &found[i]->census);
+		else
+			print_text(&found[i]->process, &found[i]->census);
+		if (i + 1 < count && !(format == STAT_TEXT && is_all))
+			printf(format == STAT_JSON ? ",\n" : "\n");
+	}
+	if (format == STAT_JSON)
+		printf(is_all || count > 1 ? "]\n" : "\n");
+}
+
+/* NULL, with a complaint unless it is one of all. */
+static struct stat_found *stat_take(pid_t pid, bool is_all)
+{
+	struct stat_found *found = calloc(1, sizeof(*found));
+	const char *error = "no memory";
+
+	if (found && !(error = process_open(&found->process, pid, true)) && !(error = census_take(&found->census, &found->process.view)))
+		return found;
+	if (!is_all)
+		process_complain(pid, error);
+	if (found) {
+		census_close(&found->census);
+		process_close(&found->process);
+	}
+	free(found);
+	return NULL;
+}
+
+static int stat_once(const struct process_list *list, enum stat_format format)
+{
+	struct stat_found **found = calloc(list->count + 1, sizeof(struct stat_found *));
+	size_t count = 0;
+
+	for (size_t i = 0; found && i < list->count; i++)
+		if ((found[count] = stat_take(list->pids[i], list->is_all)) != NULL)
+			count++;
+	if (list->is_all || count > 0)
+		print_found(found, count, format, list->is_all);
+	if (list->denied && format == STAT_TEXT)
+		complain("not looked at, since they are of other users (root may): %zu", list->denied);
+	for (size_t i = 0; i < count; i++) {
+		census_close(&found[i]->census);
+		process_close(&found[i]->process);
+		free(found[i]);
+	}
+	free(found);
+	return list->is_all || count == list->count ? STATUS_OK : STATUS_NO;
+}
+
+/* Until a process that was named has ended. */
+static int stat_watch(struct process_list *list, enum stat_format format, double seconds)
+{
+	int status;
+
+	while ((status = stat_once(list, format)) == STATUS_OK) {
+		if (fflush(stdout) != 0)
+			return STATUS_NO;
+		usleep((useconds_t)(seconds * 1e6));
+		if (list->is_all) {
+			free(list->pids);
+			process_find_all(list);
+		} else if (!remote_is_there(list->pids[0])) {
+			return STATUS_OK;
+		}
+		if (format == STAT_TEXT)
+			printf("\n");
+	}
+	return status;
+}
+
+/* 0: it is no number of seconds. */
+static double parse_seconds(const char *word)
+{
+	char *end;
+	double seconds = strtod(word, &end);
+
+	return *word && !*end && seconds >= 0.05 && seconds <= 86400 ? seconds : 0;
+}
+
+int command_stat(int argc, char **argv)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+		                                 { "openmetrics", no_argument, NULL, 'o' },
+		                                 { "watch", optional_argument, NULL, 'w' },
+		                                 { "help", no_argument, NULL, 'h' },
+		                                 { NULL, 0, NULL, 0 } };
+	enum stat_format format = STAT_TEXT;
+	struct process_list list;
+	double seconds = 0;
+	int option, status;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (option == 'h')
+			return print_help("stat", stat_help);
+		if (option == 'j')
+			format = STAT_JSON;
+		else if (option == 'o')
+			format = STAT_METRICS;
+		else if (option != 'w')
+			return complain_of_option("stat", option, argv);
+		else if ((seconds = optarg ? parse_seconds(optarg) : 2) == 0)
+			return complain_of_usage("stat: '%s' is no number of seconds from 0.05 to 86400", optarg);
+	}
+	if (!process_list(&list, "stat", argc - optind, argv + optind))
+		return STATUS_USAGE;
+	status = seconds > 0 ? stat_watch(&list, format, seconds) : stat_once(&list, format);
+	free(list.pids);
+	return status;
+}

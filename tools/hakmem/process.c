@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+
+const char *process_open(struct process *process, pid_t pid, bool with_sizes)
+{
+	const char *error = remote_open(&process->remote, pid, with_sizes);
+
+	return error ? error : view_find(&process->view, &process->remote);
+}
+
+void process_close(struct process *process) { remote_close(&process->remote); }
+
+int process_complain(pid_t pid, const char *reason)
+{
+	complain("process %ld: %s", (long)pid, reason);
+	return STATUS_NO;
+}
+
+static void add_pid(struct process_list *list, pid_t pid)
+{
+	pid_t *more = realloc(list->pids, (list->count + 1) * sizeof(*more));
+
+	if (!more)
+		return;
+	list->pids = more;
+	list->pids[list->count++] = pid;
+}
+
+void process_find_all(struct process_list *list)
+{
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+
+	memset(list, 0, sizeof(*list));
+	list->is_all = true;
+	while (processes && (entry = readdir(processes)) != NULL) {
+		pid_t pid = remote_pid(entry->d_name);
+		struct process process;
+
+		if (pid == 0 || pid == getpid())
+			continue;
+		errno = 0;
+		if (!process_open(&process, pid, false))
+			add_pid(list, pid);
+		else
+			list->denied += errno == EACCES || errno == EPERM;
+		process_close(&process);
+	}
+	if (processes)
+		closedir(processes);
+}
+
+bool process_list(struct process_list *list, const char *command, int count, char **words)
+{
+	memset(list, 0, sizeof(*list));
+	if (count == 0) {
+		complain_of_usage("%s: a process id is missing, or the word all", command);
+		return false;
+	}
+	if (count == 1 && strcmp(words[0], "all") == 0) {
+		process_find_all(list);
+		return true;
+	}
+	for (int i = 0; i < count; i++) {
+		pid_t pid = remote_pid(words[i]);
+
+		if (pid == 0) {
+			complain_of_usage("%s: '%s' is no process id", command, words[i]);
+			free(list->pids);
+			return false;
+		}
+		add_pid(list, pid);
+	}
+	return true;
+}

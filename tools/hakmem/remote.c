@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "remote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define REMOTE_PAGES 512 /* pages asked about at a time */
+#define REMOTE_DENIED                                                                                            \
+	"it may not be looked at: it is another user's, or runs with other rights than yours; run hakmem as that user or as " \
+	"root (in a container, with CAP_SYS_PTRACE; see also /proc/sys/kernel/yama/ptrace_scope)"
+
+static FILE *open_proc(pid_t pid, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, name);
+	return fopen(path, "re");
+}
+
+static const char *explain_errno(void)
+{
+	if (errno == ENOENT || errno == ESRCH)
+		return "there is no such process";
+	if (errno == EACCES || errno == EPERM)
+		return REMOTE_DENIED;
+	return strerror(errno);
+}
+
+static void read_name(struct remote *remote)
+{
+	FILE *file = open_proc(remote->pid, "comm");
+
+	if (!file || !fgets(remote->name, sizeof(remote->name), file))
+		snprintf(remote->name, sizeof(remote->name), "?");
+	remote->name[strcspn(remote->name, "\n")] = '\0';
+	for (char *c = remote->name; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	if (file)
+		fclose(file);
+}
+
+/* ---- mappings ---- */
+
+static struct mapping *add_mapping(struct remote *remote)
+{
+	size_t count = remote->mapping_count;
+	struct mapping *more;
+
+	if ((count & (count - 1)) == 0) {
+		more = realloc(remote->mappings, (count ? 2 * count : 1) * sizeof(*more));
+		if (!more)
+			return NULL;
+		remote->mappings = more;
+	}
+	memset(&remote->mappings[count], 0, sizeof(*remote->mappings));
+	remote->mapping_count++;
+	return &remote->mappings[count];
+}
+
+/* "5581f0000000-5581f0021000 rw-p 00000000 08:01 1234    /path"; false: no such line. */
+static bool take_head(struct remote *remote, char *line)
+{
+	uint64_t start, end, inode;
+	char access[5];
+	struct mapping *mapping;
+	int at = 0;
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*s %" SCNu64 " %n", &start, &end, access, &inode, &at) != 4 || at == 0)
+		return false;
+	mapping = add_mapping(remote);
+	if (!mapping)
+		return true;
+	line[strcspn(line, "\n")] = '\0';
+	mapping->start = start;
+	mapping->end = end;
+	mapping->inode = inode;
+	memcpy(mapping->access, access, sizeof(access));
+	mapping->path = strdup(line + at);
+	return true;
+}
+
+/* "Rss:        12 kB" */
+static void take_size(struct remote *remote, const char *line)
+{
+	struct mapping *last = remote->mapping_count > 0 ? &remote->mappings[remote->mapping_count - 1] : NULL;
+	uint64_t kib;
+
+	if (!last)
+		return;
+	if (sscanf(line, "Rss: %" SCNu64 " kB", &kib) == 1)
+		last->resident = kib << 10;
+	else if (sscanf(line, "Swap: %" SCNu64 " kB", &kib) == 1)
+		last->swapped = kib << 10;
+	else if (sscanf(line, "AnonHugePages: %" SCNu64 " kB", &kib) == 1)
+		last->huge = kib << 10;
+}
+
+static const char *read_mappings(struct remote *remote, bool with_sizes)
+{
+	FILE *file = open_proc(remote->pid, with_sizes ? "smaps" : "maps");
+	char *line = NULL;
+	size_t room = 0;
+
+	if (!file)
+		return explain_errno();
+	errno = 0;
+	while (getline(&line, &room, file) > 0)
+		if (!take_head(remote, line))
+			take_size(remote, line);
+	free(line);
+	if (remote->mapping_count > 0)
+		errno = 0;
+	fclose(file);
+	if (remote->mapping_count > 0)
+		return NULL;
+	return errno ? explain_errno() : "it has no memory: it has ended, or is a kernel thread";
+}
+
+const char *remote_open(struct remote *remote, pid_t pid, bool with_sizes)
+{
+	char path[64];
+
+	memset(remote, 0, sizeof(*remote));
+	remote->pid = pid;
+	read_name(remote);
+	snprintf(path, sizeof(path), "/proc/%ld/pagemap", (long)pid);
+	remote->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	return read_mappings(remote, with_sizes);
+}
+
+void remote_close(struct remote *remote)
+{
+	for (size_t i = 0; i < remote->mapping_count; i++)
+		free(remote->mappings[i].path);
+	free(remote->mappings);
+	if (remote->pagemap >= 0)
+		close(remote->pagemap);
+	memset(remote, 0, sizeof(*remote));
+	remote->pagemap = -1;
+}
+
+const struct mapping *remote_find(const struct remote *remote, uint64_t at)
+{
+	size_t low = 0, high = remote->mapping_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (remote->mappings[middle].end <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < remote->mapping_count && remote->mappings[low].start <= at ? &remote->mappings[low] : NULL;
+}
+
+/* ---- memory ---- */
+
+size_t remote_read_some(const struct remote *remote, uint64_t at, void *to, size_t size)
+{
+	struct iovec local = { to, size }, there = { (void *)(uintptr_t)at, size };
+	ssize_t got = (uintptr_t)at == at ? process_vm_readv(remote->pid, &local, 1, &there, 1, 0) : 0;
+
+	return got > 0 ? (size_t)got : 0;
+}
+
+bool remote_read(const struct remote *remote, uint64_t at, void *to, size_t size)
+{
+	return remote_read_some(remote, at, to, size) == size;
+}
+
+bool remote_write(const struct remote *remote, uint64_t at, const void *from, size_t size)
+{
+	struct iovec local = { NULL, size }, there = { (void *)(uintptr_t)at, size };
+
+	memcpy(&local.iov_base, &from, sizeof(from)); /* it is only read */
+	return process_vm_writev(remote->pid, &local, 1, &there, 1, 0) == (ssize_t)size;
+}
+
+const char *remote_refused(const struct remote *remote)
+{
+	(void)remote;
+	return errno == EFAULT ? "its memory is not what its tables say" : explain_errno();
+}
+
+size_t remote_page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+bool remote_present(const struct remote *remote, uint64_t at, size_t count, bool *present)
+{
+	uint64_t words[REMOTE_PAGES];
+	size_t page = remote_page();
+
+	while (count > 0) {
+		size_t n = count < REMOTE_PAGES ? count : REMOTE_PAGES;
+
+		if (pread(remote->pagemap, words, n * sizeof(*words), (off_t)(at / page * sizeof(*words))) !=
+		    (ssize_t)(n * sizeof(*words)))
+			return false;
+		for (size_t i = 0; i < n; i++)
+			present[i] = words[i] >> 63;
+		at += n * page;
+		present += n;
+		count -= n;
+	}
+	return true;
+}
+
+uint64_t remote_rss(const struct remote *remote)
+{
+	FILE *file = open_proc(remote->pid, "status");
+	char line[256];
+	uint64_t kib = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmRSS: %" SCNu64 " kB", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib << 10;
+}
+
+bool remote_is_there(pid_t pid)
+{
+	FILE *file = open_proc(pid, "stat");
+	char line[512], *last;
+	bool is_there = file && fgets(line, sizeof(line), file) && (last = strrchr(line, ')')) != NULL && last[1] == ' ' &&
+	                last[2] != 'Z' && last[2] != 'X';
+
+	if (file)
+		fclose(file);
+	return is_there;
+}
+
+pid_t remote_pid(const char *word)
+{
+	char *end;
+	long pid;
+
+	errno = 0;
+	pid = strtol(word, &end, 10);
+	return errno || *end || end == word || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
+}
