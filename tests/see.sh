@@ -242,6 +242,106 @@ else
 	skip 'redis' 'it is not here'
 fi
 
+# ---- explain, set, trim ----
+
+# Frees and wants again all of a few MiB until a line comes in, then does one slow call every tenth of a second.
+cat > "$work/churn.c" << 'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	static char *kept[4000];
+	for (int round = 0; round < 40; round++) {
+		for (unsigned i = 0; i < 4000; i++)
+			kept[i] = memset(malloc(8192), 1, 8192);
+		for (unsigned i = 0; i < 4000; i++)
+			free(kept[i]);
+	}
+	puts("ready");
+	fflush(stdout);
+	for (;;) {
+		usleep(20000);
+		if (argc == 1)
+			free(memset(malloc(90000), 1, 90000));
+		(void)argv;
+	}
+}
+END
+
+dirty() {
+	"$hakmem" stat --json "$1" > "$work/stat.json"
+	number dirty "$work/stat.json"
+}
+
+if compiles churn > "$work/said" 2>&1; then
+	HAKMEM_DIRTY_MIN=1G HAKMEM_DECAY_MS=0 begin churn "$work/churn"
+	before=$(dirty "$child")
+	point 'explain: the decisions' says 0 'ACE cache_grow of 8192-byte blocks: ' "$hakmem" explain "$child"
+	point 'explain --json' says 0 '"what":"cache_grow","size":8192' "$hakmem" explain --json "$child"
+	point 'trim: it is done' says 0 'done, VmRSS' "$hakmem" trim "$child"
+	after=$(dirty "$child")
+	point "trim: dirty memory $before -> $after" test "${after:-$before}" -lt $((${before:-0} / 8))
+	end "$child"
+	HAKMEM_DIRTY_MIN=1G HAKMEM_DECAY_MS=0 begin churn "$work/churn"
+	point 'set: values that free memory obeys' "$hakmem" set "$child" dirty_min=0 dirty_percent=0 HAKMEM_DECAY_MS=1
+	sleep 0.5
+	point "set: less is dirty than $before" test "$(dirty "$child")" -lt $((${before:-0} / 8))
+	end "$child"
+	begin churn "$work/churn" idle
+	point 'trim: it is asked' says 0 'asked; it will' "$hakmem" trim "$child"
+	point 'trim all' says 0 'asked; it will' "$hakmem" trim all
+	point 'set: a START setting' says 2 'HAKMEM_FC_CAP is fixed once a process has started' "$hakmem" set "$child" fc_cap=5
+	point 'set: no such setting' says 2 "there is no setting 'x'" "$hakmem" set "$child" x=5
+	point 'set: out of bounds' says 2 'HAKMEM_DECAY_MS=99999999999: it must be a number from 0 to' "$hakmem" set "$child" decay_ms=99999999999
+	point 'set: no value' says 2 'is no SETTING=VALUE' "$hakmem" set "$child" decay_ms
+	end "$child"
+fi
+# What another process has set, the program itself sees, and whence it came.
+cat > "$work/asks.c" << 'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <hakmem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(void)
+{
+	int (*list)(unsigned, struct hakmem_option *, size_t) = (int (*)(unsigned, struct hakmem_option *, size_t))dlsym(RTLD_DEFAULT, "hakmem_option_list");
+	struct hakmem_option option;
+	free(malloc(5));
+	puts("ready");
+	fflush(stdout);
+	for (int i = 0; list && i < 500; i++, usleep(10000))
+		for (unsigned n = 0; list(n, &option, sizeof option) == 0; n++)
+			if (option.source == HAKMEM_SOURCE_OUTSIDE) {
+				printf("%s %zu\n", option.name, option.value);
+				return 0;
+			}
+	return 1;
+}
+END
+sees() {
+	"$hakmem" set "$1" "$2" && wait "$1"
+	cat "$work/asks.out"
+	grep -x "$3" "$work/asks.out"
+}
+if compiles asks -ldl > "$work/said" 2>&1; then
+	begin asks "$work/asks"
+	point 'set: a size' sees "$child" big_cache=5M 'HAKMEM_BIG_CACHE 5242880'
+	begin asks "$work/asks"
+	point 'set: a word' sees "$child" thp=never 'HAKMEM_THP 0'
+	begin asks "$work/asks"
+	point 'set: yes or no' sees "$child" ace_enabled=off 'HAKMEM_ACE_ENABLED 0'
+fi
+for command in explain trim set stat; do
+	argument=
+	[ $command != set ] || argument=decay_ms=5
+	point "$command: no such process" says 1 'there is no such process' "$hakmem" $command 999999999 $argument
+done
+
 # ---- garbage, and libraries of other versions ----
 
 # A view with good names, but for the first WORD of its arguments each; numbers and places are as a seed has it.
@@ -289,13 +389,13 @@ END
 survives() {
 	for command in $1; do
 		# shellcheck disable=SC2046 # words
-		timeout 20 "$hakmem" $(echo "$command" | tr '_' ' ') "$2" > "$work/survived" 2>&1
+		timeout 20 "$hakmem" $(echo "$command" | tr '_' ' ' | sed "s/PID/$2/; t; s/\$/ $2/") > "$work/survived" 2>&1
 		status=$?
 		[ $status -le 2 ] || { echo "$command: exit status $status" && cat "$work/survived" && return 1; }
 	done
 }
 
-looks='stat stat_--json stat_--openmetrics'
+looks='stat stat_--json stat_--openmetrics explain explain_--json'
 if compiles garbage > "$work/said" 2>&1; then
 	survived=0
 	for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -306,6 +406,11 @@ if compiles garbage > "$work/said" 2>&1; then
 		[ -s "$work/said.$seed" ] || survived=$((survived + 1))
 		end $child
 	done
+	"$work/garbage" 3 > "$work/garbage.out" &
+	child=$!
+	sleep 0.1
+	point 'trim and set survive garbage' survives 'trim set_PID_thp=1' $child
+	end $child
 	point 'garbage is survived' test $survived -eq 20
 	survived=0
 	for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

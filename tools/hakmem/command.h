@@ -24,6 +24,9 @@ int command_run(int argc, char **argv);
 int command_options(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_stat(int argc, char **argv);
+int command_explain(int argc, char **argv);
+int command_set(int argc, char **argv);
+int command_trim(int argc, char **argv);
 
 /* "hakmem: ", the words and a newline, to standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
