@@ -342,6 +342,30 @@ for command in explain trim set stat; do
 	point "$command: no such process" says 1 'there is no such process' "$hakmem" $command 999999999 $argument
 done
 
+# ---- map ----
+
+# As many blocks of each kind as stat counts, and XML.
+draws() {
+	"$hakmem" map "$1" -o "$work/heap.svg" && "$hakmem" stat --json "$1" > "$work/stat.json" || return
+	mid=$(grep -c ': a block above 64 KiB, ' "$work/heap.svg") large=$(grep -c ': a large block of ' "$work/heap.svg")
+	echo "mid $mid, large $large"
+	[ "$mid" = "$(number mid_blocks "$work/stat.json")" ] && [ "$large" = "$(number large_blocks "$work/stat.json")" ] &&
+		[ "$large" -gt 0 ] && grep -q 'blocks of 1024 bytes, heap 3, ' "$work/heap.svg" || return
+	command -v python3 > /dev/null || return 0
+	python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' "$work/heap.svg"
+}
+
+if [ -x "$work/dynamic" ]; then
+	begin holder "$work/dynamic"
+	kill -STOP "$child"
+	point 'map: what stat counts' draws "$child"
+	point 'map: to standard output' says 0 '</svg>' "$hakmem" map "$child"
+	point 'map: a file that cannot be made' says 1 'No such file or directory' "$hakmem" map "$child" -o "$work/none/heap.svg"
+	end "$child"
+	point 'map: no such process' says 1 'there is no such process' "$hakmem" map "$child" -o "$work/none.svg"
+	point 'map: no file is made then' not test -e "$work/none.svg"
+fi
+
 # ---- garbage, and libraries of other versions ----
 
 # A view with good names, but for the first WORD of its arguments each; numbers and places are as a seed has it.
@@ -395,7 +419,7 @@ survives() {
 	done
 }
 
-looks='stat stat_--json stat_--openmetrics explain explain_--json'
+looks='stat stat_--json stat_--openmetrics explain explain_--json map'
 if compiles garbage > "$work/said" 2>&1; then
 	survived=0
 	for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

@@ -16,6 +16,7 @@ static const struct command commands[] = {
 	{ "stat", "[OPTION]... PID...|all", "show what a running process holds, and where its memory is", command_stat },
 	{ "explain", "[OPTION]... PID", "say what adapts itself in a running process, and why", command_explain },
 	{ "set", "PID SETTING=VALUE...", "change settings of a running process", command_set },
+	{ "map", "[OPTION]... PID", "draw the heap of a running process", command_map },
 	{ "trim", "PID...|all", "ask running processes to give back what is free", command_trim },
 };
 
