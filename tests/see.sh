@@ -235,7 +235,8 @@ if command -v redis-server > /dev/null && command -v redis-cli > /dev/null; then
 		[ -S "$work/redis.sock" ] && break
 		sleep 0.2
 	done
-	redis-cli -s "$work/redis.sock" debug populate 100000 key 100 > "$work/said" 2>&1
+	point 'redis: it works' says 0 100000 redis-cli -s "$work/redis.sock" eval \
+		'for i = 1, 100000 do redis.call("set", "key" .. i, string.rep("x", 100)) end return redis.call("dbsize")' 0
 	point 'redis: VmRSS is explained' explains "$child"
 	end "$child"
 else
@@ -364,6 +365,54 @@ if [ -x "$work/dynamic" ]; then
 	end "$child"
 	point 'map: no such process' says 1 'there is no such process' "$hakmem" map "$child" -o "$work/none.svg"
 	point 'map: no file is made then' not test -e "$work/none.svg"
+fi
+
+# ---- gdb ----
+
+# debugs PID COMMAND...: what hakmem-gdb.py says.
+debugs() {
+	debugs_pid=$1
+	shift
+	for command; do
+		set -- "$@" -ex "$command"
+		shift
+	done
+	gdb -nx -batch -p "$debugs_pid" -ex 'set confirm off' -ex "source $srcdir/tools/gdb/hakmem-gdb.py" "$@" > "$work/debugged" 2>&1
+	cat "$work/debugged"
+}
+
+# All sizes that stat counts, live and cached.
+walks() {
+	"$hakmem" stat --json "$1" | sed -n 's/.*"size":\([0-9]*\),"live_blocks":\([0-9]*\),"cached_blocks":\([0-9]*\),.*/\1 \2 \3/p' |
+		awk '$2 + $3 > 0' > "$work/counted"
+	debugs "$1" 'hakmem walk'
+	sed -n 's/^ *\([0-9]*\) bytes: \([0-9]*\) live, \([0-9]*\) cached$/\1 \2 \3/p' "$work/debugged" > "$work/walked"
+	[ -s "$work/walked" ] && diff "$work/counted" "$work/walked"
+}
+
+if command -v gdb > /dev/null && gdb -nx -batch -ex 'python print("yes")' 2> "$work/said" | grep -q yes && [ -x "$work/dynamic" ]; then
+	compiles holder -g -pthread -ldl > "$work/said" 2>&1
+	begin holder "$work/holder"
+	point 'gdb: walk finds what stat counts' walks "$child"
+	debugs "$child" 'hakmem whatis kept[1] + 5' 'hakmem whatis kept[100] + 70000' 'hakmem whatis kept[508] + 3000000' \
+		'hakmem whatis &kept' 'hakmem heaps' 'hakmem whatis' > "$work/said"
+	point 'gdb: a small block' grep ' + 5, 32 bytes, live' "$work/debugged"
+	point 'gdb: and its slab' grep 'block [0-9]* of 2048 of slab 0x[0-9a-f]* (64 KiB), .*; class 1, heap [23]' "$work/debugged"
+	point 'gdb: a block of slabs' grep ' + 70000, 262144 bytes, live; slabs of SuperSlab' "$work/debugged"
+	point 'gdb: a large block' grep ' + 3000000, 5242880 bytes, live; large' "$work/debugged"
+	point 'gdb: not ours' grep "not HAKMEM's" "$work/debugged"
+	point 'gdb: heaps' grep 'heap 3 at 0x[0-9a-f]*: of a thread, ' "$work/debugged"
+	point 'gdb: no address' grep 'an address is wanted' "$work/debugged"
+	debugs "$child" "gcore $work/core" > "$work/said"
+	if [ -s "$work/core" ]; then
+		gdb -nx -batch "$work/holder" "$work/core" -ex "source $srcdir/tools/gdb/hakmem-gdb.py" -ex 'hakmem whatis kept[1]' > "$work/debugged" 2>&1
+		point 'gdb: a core file' grep ' + 0, 32 bytes, live' "$work/debugged"
+	else
+		skip 'gdb: a core file' 'none can be made here'
+	fi
+	end "$child"
+else
+	skip 'gdb' 'there is none that knows Python'
 fi
 
 # ---- garbage, and libraries of other versions ----
