@@ -243,6 +243,47 @@ else
 	skip 'redis' 'it is not here'
 fi
 
+# ---- top ----
+
+# sorted COLUMN FIELD: the largest first.
+sorted() {
+	"$hakmem" top --batch --sort "$1" > "$work/top" || return
+	cat "$work/top"
+	sed 1,2d "$work/top" | awk -v field="$2" '
+		function bytes(word) { return word * (word ~ /K/ ? 1024 : word ~ /M/ ? 1048576 : 1) }
+		NR > 1 && bytes($field) > last { bad = 1 }
+		{ last = bytes($field) }
+		END { exit bad || NR < 2 }'
+}
+
+if [ -x "$work/dynamic" ]; then
+	begin first "$work/dynamic"
+	first=$child
+	begin second sh -c 'echo ready; sleep 100; :'
+	second=$child
+	point 'top --batch' says 0 'dynamic' "$hakmem" top --batch
+	point 'top --batch: by what is present' sorted rss 3
+	point 'top --batch: by what is live' sorted live 5
+	point 'top --count' sh -c "[ \$('$hakmem' top --batch --count 3 --interval 0.05 | grep -c '^Processes on HAKMEM: ') = 3 ]"
+	if command -v script > /dev/null && "$hakmem" top --count 1 < /dev/null 2>&1 | not grep -q 'without ncurses'; then
+		# The keys come when it is there; the last one ends it.
+		(sleep 1 && printf l && sleep 1 && printf q && sleep 1) |
+			timeout 20 script -qec "TERM=xterm LINES=24 COLUMNS=100 '$hakmem' top --interval 5" "$work/typescript" > "$work/screen" 2>&1
+		point 'top: on a terminal' test $? -eq 0
+		point 'top: it shows processes' grep -q dynamic "$work/screen"
+		point 'top: a key sorts' grep -q 'live' "$work/screen"
+	else
+		skip 'top: on a terminal' 'there is no script, or no ncurses'
+	fi
+	point 'top: no terminal' says 1 'no terminal that can be drawn on' "$hakmem" top
+	end "$first"
+	for child in $(ps -o pid= --ppid "$second" 2> /dev/null); do kill "$child"; done
+	end "$second"
+fi
+point 'top: no such column' says 2 "there is no column 'x'" "$hakmem" top --sort x
+point 'top: no interval' says 2 "'0' is no number of seconds" "$hakmem" top --interval 0
+point 'top: no count' says 2 "'-1' is no number of times" "$hakmem" top --count -1
+
 # ---- explain, set, trim ----
 
 # Frees and wants again all of a few MiB until a line comes in, then does one slow call every tenth of a second.

@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{ "options", "[OPTION]... [SETTING]...", "show the settings, and where their values come from", command_options },
 	{ "check", "[OPTION]... [PID | -- PROGRAM]", "say whether HAKMEM is in effect, and if not, why", command_check },
 	{ "stat", "[OPTION]... PID...|all", "show what a running process holds, and where its memory is", command_stat },
+	{ "top", "[OPTION]...", "show all processes on HAKMEM, again and again", command_top },
 	{ "explain", "[OPTION]... PID", "say what adapts itself in a running process, and why", command_explain },
 	{ "set", "PID SETTING=VALUE...", "change settings of a running process", command_set },
 	{ "map", "[OPTION]... PID", "draw the heap of a running process", command_map },
