@@ -436,13 +436,14 @@ if command -v gdb > /dev/null && gdb -nx -batch -ex 'python print("yes")' 2> "$w
 	begin holder "$work/holder"
 	point 'gdb: walk finds what stat counts' walks "$child"
 	debugs "$child" 'hakmem whatis kept[1] + 5' 'hakmem whatis kept[100] + 70000' 'hakmem whatis kept[508] + 3000000' \
-		'hakmem whatis &kept' 'hakmem heaps' 'hakmem whatis' > "$work/said"
+		'hakmem whatis &kept' 'hakmem heaps' 'hakmem whatis' 'hakmem whatis nothing' > "$work/said"
 	point 'gdb: a small block' grep ' + 5, 32 bytes, live' "$work/debugged"
 	point 'gdb: and its slab' grep 'block [0-9]* of 2048 of slab 0x[0-9a-f]* (64 KiB), .*; class 1, heap [23]' "$work/debugged"
 	point 'gdb: a block of slabs' grep ' + 70000, 262144 bytes, live; slabs of SuperSlab' "$work/debugged"
 	point 'gdb: a large block' grep ' + 3000000, 5242880 bytes, live; large' "$work/debugged"
 	point 'gdb: not ours' grep "not HAKMEM's" "$work/debugged"
 	point 'gdb: heaps' grep 'heap 3 at 0x[0-9a-f]*: of a thread, ' "$work/debugged"
+	point 'gdb: no such variable' grep '^No symbol "nothing" in current context' "$work/debugged"
 	point 'gdb: no address' grep 'an address is wanted' "$work/debugged"
 	debugs "$child" "gcore $work/core" > "$work/said"
 	if [ -s "$work/core" ]; then

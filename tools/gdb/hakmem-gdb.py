@@ -141,6 +141,13 @@ class Registry:
         return bits >> (block % 64) & 1 == 1
 
 
+def number_of(expression):
+    try:
+        return int(gdb.parse_and_eval(expression))
+    except gdb.error as error:
+        raise gdb.GdbError(str(error)) from error
+
+
 def say_small(registry, address, number, tag):
     one, owner = registry.class_of(tag), tag >> registry.view.tag_shift
     head, first = registry.head(number)
@@ -202,7 +209,7 @@ class Whatis(gdb.Command):
     def invoke(self, argument, _from_tty):
         if not argument:
             raise gdb.GdbError("an address is wanted")
-        address = int(gdb.parse_and_eval("(unsigned long)(%s)" % argument))
+        address = number_of("(unsigned long)(%s)" % argument)
         registry = Registry()
         number = (address - registry.base) // registry.slab_bytes
         if not 0 <= number < min(registry.slabs, registry.high * registry.per_slot):
@@ -247,7 +254,7 @@ class Walk(gdb.Command):
         super().__init__("hakmem walk", gdb.COMMAND_DATA)
 
     def invoke(self, argument, _from_tty):
-        size = int(gdb.parse_and_eval(argument)) if argument else None
+        size = number_of(argument) if argument else None
         counts = {}
         for one, start, is_cached in walk(Registry()):
             if size == one.size:

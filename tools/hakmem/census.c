@@ -165,6 +165,7 @@ static void sum_class(struct census *census, const struct view *view, struct cen
 	census->cached_bytes += class->cached * class->size;
 	census->parcel_blocks += class->parcel;
 	census->parcel_bytes += class->parcel * class->size;
+	census->slab_blocks += class->slab;
 	census->slab_bytes += less(held << NUMBER(view, slab_shift), out * class->size);
 }
 

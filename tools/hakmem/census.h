@@ -46,7 +46,7 @@ struct census {
 	struct census_class classes[CENSUS_CLASSES];
 	uint64_t heaps_live, heaps_idle, heaps_lost;
 	uint64_t live_blocks, live_bytes, small_blocks, small_bytes, mid_blocks, mid_bytes, large_blocks, large_bytes;
-	uint64_t cached_blocks, cached_bytes, parcel_blocks, parcel_bytes, slab_bytes, kept_bytes;
+	uint64_t cached_blocks, cached_bytes, parcel_blocks, parcel_bytes, slab_blocks, slab_bytes, kept_bytes;
 	uint64_t superslabs, superslab_bytes, superslabs_huge;
 	uint64_t elo_threshold, decisions;
 	struct view_names process_names; /* counters of the process, as the library names them */

@@ -60,6 +60,7 @@ static void print_blocks(const struct census *census)
 	print_held("live", census->live_blocks, census->live_bytes);
 	print_held("free, in caches of threads", census->cached_blocks, census->cached_bytes);
 	print_held("free, on the way between threads", census->parcel_blocks, census->parcel_bytes);
+	print_held("free, in slabs that threads hold", census->slab_blocks, census->slab_bytes);
 }
 
 static void print_part(const struct census *census, unsigned part)
