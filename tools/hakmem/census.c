@@ -11,21 +11,26 @@
 #define CENSUS_HEAP_SIZE ((uint32_t)1 << 20)
 #define CENSUS_TRIES 3
 
-static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
 
 /* ---- classes ---- */
 
 static void take_sizes(struct census *census, const struct view *view, const char *rows)
 {
 	for (unsigned c = 0; c < census->class_count; c++)
-		census->classes[c].size = view_take_u32(rows + (size_t)c * NUMBER(view, class_row) + NUMBER(view, class_size));
+		census->classes[c].size =
+			view_take_u32(rows + (size_t)c * NUMBER(view, class_row) + NUMBER(view, class_size));
 }
 
 static char *read_class_rows(const struct view *view)
 {
 	size_t size = (size_t)NUMBER(view, class_count) * NUMBER(view, class_row);
 	bool is_good = NUMBER(view, class_row) <= 256 && NUMBER(view, class_count) <= CENSUS_CLASSES &&
-	               NUMBER(view, class_size) < 256 && NUMBER(view, class_blocks) < 256 && NUMBER(view, class_slabs) < 256;
+		       NUMBER(view, class_size) < 256 && NUMBER(view, class_blocks) < 256 &&
+		       NUMBER(view, class_slabs) < 256;
 	char *rows = is_good ? calloc(1, size + 256) : NULL;
 
 	if (rows && remote_read(view->remote, PLACE(view, classes), rows, size))
@@ -42,8 +47,9 @@ struct bin_names {
 	unsigned at[11];
 };
 
-static const char *const bin_wanted[11] = { "refill_inbox", "refill_warm", "refill_pool", "refill_map", "flushes", "carved",
-	                                    "put", "sent", "received", "slabs_taken", "slabs_given" };
+static const char *const bin_wanted[11] = { "refill_inbox", "refill_warm", "refill_pool", "refill_map",
+					    "flushes",      "carved",      "put",         "sent",
+					    "received",     "slabs_taken", "slabs_given" };
 
 static bool open_bin_names(struct bin_names *bins, const struct view *view)
 {
@@ -54,11 +60,12 @@ static bool open_bin_names(struct bin_names *bins, const struct view *view)
 	return true;
 }
 
-static void add_counts(struct census_class *class, const struct view *view, const struct bin_names *bins, const char *counts)
+static void add_counts(struct census_class *class, const struct view *view, const struct bin_names *bins,
+		       const char *counts)
 {
 	uint64_t *sums[11] = { &class->refill_inbox, &class->refill_warm, &class->refill_pool, &class->refill_map,
-		               &class->flushes, &class->carved, &class->put, &class->sent, &class->received,
-		               &class->slabs_taken, &class->slabs_given };
+			       &class->flushes,      &class->carved,      &class->put,         &class->sent,
+			       &class->received,     &class->slabs_taken, &class->slabs_given };
 
 	for (unsigned i = 0; i < 11; i++)
 		if (bins->at[i] < bins->names.count)
@@ -85,7 +92,7 @@ static uint64_t count_cached(const struct view *view, uint64_t at, const char *h
 }
 
 static void add_heap(struct census *census, const struct view *view, const struct bin_names *bins, uint64_t at,
-                     const char *heap)
+		     const char *heap)
 {
 	uint32_t state = view_take_u32(heap + NUMBER(view, heap_state));
 
@@ -153,7 +160,8 @@ static const char *take_heaps(struct census *census, const struct view *view)
 /* A block that is carved and not put back is in a cache, in a parcel or in use. */
 static void sum_class(struct census *census, const struct view *view, struct census_class *class, const char *row)
 {
-	uint64_t blocks = view_take_u16(row + NUMBER(view, class_blocks)), slabs = (unsigned char)row[NUMBER(view, class_slabs)];
+	uint64_t blocks = view_take_u16(row + NUMBER(view, class_blocks)),
+		 slabs = (unsigned char)row[NUMBER(view, class_slabs)];
 	uint64_t out = less(class->carved, class->put), held = less(class->slabs_taken, class->slabs_given);
 
 	class->parcel = less(class->sent, class->received);
@@ -193,10 +201,13 @@ static void sum_process(struct census *census, const struct view *view)
 	census->large_bytes = view_word(view, PLACE(view, large_use) + NUMBER(view, large_bytes));
 	census->large_blocks = view_word(view, PLACE(view, large_use) + NUMBER(view, large_blocks));
 	census->elo_threshold = PLACE(view, elo_threshold) ? view_word(view, PLACE(view, elo_threshold)) : 0;
-	census->decisions = PLACE(view, journal) ? view_u32(view, PLACE(view, journal) + NUMBER(view, journal_count)) : 0;
-	if (PLACE(view, process_counter_names) && view_names_open(view, PLACE(view, process_counter_names), &census->process_names))
+	census->decisions =
+		PLACE(view, journal) ? view_u32(view, PLACE(view, journal) + NUMBER(view, journal_count)) : 0;
+	if (PLACE(view, process_counter_names) &&
+	    view_names_open(view, PLACE(view, process_counter_names), &census->process_names))
 		for (unsigned i = 0; i < census->process_names.count; i++)
-			census->process_counts[i] = view_word(view, PLACE(view, process_counts) + (uint64_t)i * view->word);
+			census->process_counts[i] =
+				view_word(view, PLACE(view, process_counts) + (uint64_t)i * view->word);
 	census->live_blocks = census->small_blocks + census->mid_blocks + census->large_blocks;
 	census->live_bytes = census->small_bytes + census->mid_bytes + census->large_bytes;
 }
@@ -232,7 +243,10 @@ const char *census_take(struct census *census, const struct view *view)
 	return error;
 }
 
-void census_close(struct census *census) { view_names_close(&census->process_names); }
+void census_close(struct census *census)
+{
+	view_names_close(&census->process_names);
+}
 
 uint64_t census_counter(const struct census *census, const char *name)
 {

@@ -66,8 +66,8 @@ static void print_journal(bool is_json)
 int command_explain(int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-		                                 { "help", no_argument, NULL, 'h' },
-		                                 { NULL, 0, NULL, 0 } };
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
 	struct process process;
 	const char *error;
 	bool is_json = false;

@@ -13,11 +13,11 @@
 #include "slots.h"
 #include "words.h"
 
-#define MAP_CELL 24     /* width of a slab, in the picture's units */
-#define MAP_ROW 18      /* height of a SuperSlab */
-#define MAP_LEFT 150    /* room for addresses */
-#define MAP_TOP 96      /* room for the legend */
-#define MAP_PAGES 512u  /* of a slab, at most */
+#define MAP_CELL 24    /* width of a slab, in the picture's units */
+#define MAP_ROW 18     /* height of a SuperSlab */
+#define MAP_LEFT 150   /* room for addresses */
+#define MAP_TOP 96     /* room for the legend */
+#define MAP_PAGES 512u /* of a slab, at most */
 #define MAP_CLASSES 256u
 
 static const struct option_help map_help[] = {
@@ -33,7 +33,7 @@ struct map {
 	uint32_t sizes[MAP_CLASSES];  /* of blocks, by class */
 	uint32_t blocks[MAP_CLASSES]; /* in a span */
 	unsigned class_count;
-	bool by_pages;                /* what is present is known */
+	bool by_pages; /* what is present is known */
 };
 
 /* ---- what there is ---- */
@@ -43,13 +43,15 @@ static const char *take_classes(struct map *map)
 	const struct view *view = map->view;
 	char row[256];
 
-	if (view_lacks(view, "classes class_") || NUMBER(view, class_row) > sizeof(row) || NUMBER(view, class_count) > MAP_CLASSES ||
-	    NUMBER(view, class_size) > 248 || NUMBER(view, class_blocks) > 248)
+	if (view_lacks(view, "classes class_") || NUMBER(view, class_row) > sizeof(row) ||
+	    NUMBER(view, class_count) > MAP_CLASSES || NUMBER(view, class_size) > 248 ||
+	    NUMBER(view, class_blocks) > 248)
 		return "its table of classes cannot be read: its library is of another version than this hakmem";
 	map->class_count = NUMBER(view, class_count);
 	memset(row, 0, sizeof(row));
 	for (unsigned c = 0; c < map->class_count; c++) {
-		if (!remote_read(view->remote, PLACE(view, classes) + (uint64_t)c * NUMBER(view, class_row), row, NUMBER(view, class_row)))
+		if (!remote_read(view->remote, PLACE(view, classes) + (uint64_t)c * NUMBER(view, class_row), row,
+				 NUMBER(view, class_row)))
 			return remote_refused(view->remote);
 		map->sizes[c] = view_take_u32(row + NUMBER(view, class_size));
 		map->blocks[c] = view_take_u16(row + NUMBER(view, class_blocks));
@@ -74,7 +76,8 @@ static double present_part(struct map *map, uint64_t at, uint64_t bytes)
 	bool present[MAP_PAGES];
 	size_t page = remote_page(), pages = (size_t)(bytes / page), count = 0;
 
-	if (!map->by_pages || pages == 0 || pages > MAP_PAGES || !remote_present(map->view->remote, at, pages, present)) {
+	if (!map->by_pages || pages == 0 || pages > MAP_PAGES ||
+	    !remote_present(map->view->remote, at, pages, present)) {
 		map->by_pages = false;
 		return -1;
 	}
@@ -100,8 +103,8 @@ static unsigned hue_of_class(const struct map *map, unsigned class)
 
 static void draw_box(struct map *map, double x, double y, double width, const char *style, const char *title)
 {
-	fprintf(map->file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" %s><title>%s</title></rect>\n", x, y, width,
-	        MAP_ROW - 3, style, title);
+	fprintf(map->file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" %s><title>%s</title></rect>\n", x,
+		y, width, MAP_ROW - 3, style, title);
 }
 
 /* A slab of blocks: the darker part of its height is what is in use. */
@@ -115,13 +118,18 @@ static void draw_small(struct map *map, const struct slot *slot, unsigned slab, 
 
 	if (class >= map->class_count)
 		return;
-	snprintf(title, sizeof(title), "%#" PRIx64 ": blocks of %" PRIu32 " bytes, heap %" PRIu32 ", %u of %u used or cached, %.0f %% present",
-	         slot->address + ((uint64_t)slab << NUMBER(map->view, slab_shift)), map->sizes[class], slots_owner(&map->slots, tag),
-	         blocks - (free <= blocks ? free : 0), blocks, present < 0 ? 0 : 100 * present);
+	snprintf(title, sizeof(title),
+		 "%#" PRIx64 ": blocks of %" PRIu32 " bytes, heap %" PRIu32
+		 ", %u of %u used or cached, %.0f %% present",
+		 slot->address + ((uint64_t)slab << NUMBER(map->view, slab_shift)), map->sizes[class],
+		 slots_owner(&map->slots, tag), blocks - (free <= blocks ? free : 0), blocks,
+		 present < 0 ? 0 : 100 * present);
 	snprintf(style, sizeof(style), "fill=\"hsl(%u,70%%,82%%)\"", hue);
 	draw_box(map, x, y, MAP_CELL - 1, style, title);
-	fprintf(map->file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"hsl(%u,70%%,45%%)\" pointer-events=\"none\"/>\n",
-	        x, y + (MAP_ROW - 3) * (1 - used), MAP_CELL - 1, (MAP_ROW - 3) * used, hue);
+	fprintf(map->file,
+		"<rect x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"hsl(%u,70%%,45%%)\" "
+		"pointer-events=\"none\"/>\n",
+		x, y + (MAP_ROW - 3) * (1 - used), MAP_CELL - 1, (MAP_ROW - 3) * used, hue);
 }
 
 static void draw_slab(struct map *map, const struct slot *slot, unsigned slab, double y)
@@ -134,7 +142,9 @@ static void draw_slab(struct map *map, const struct slot *slot, unsigned slab, d
 		[SLAB_DIRTY] = "fill=\"#c9a86a\"",
 		[SLAB_CLEAN] = "fill=\"#fff\" stroke=\"#bbb\"",
 	};
-	static const char *const words[] = { "", "", "a block above 64 KiB", "the same block", "free, dirty", "free, purged or new" };
+	static const char *const words[] = {
+		"", "", "a block above 64 KiB", "the same block", "free, dirty", "free, purged or new"
+	};
 	enum slab_kind kind = slots_slab(&map->slots, slot, slab);
 	uint64_t bytes = UINT64_C(1) << NUMBER(map->view, slab_shift), at = slot->address + slab * bytes;
 	double x = MAP_LEFT + (double)slab * MAP_CELL, present;
@@ -146,12 +156,13 @@ static void draw_slab(struct map *map, const struct slot *slot, unsigned slab, d
 	if (kind == SLAB_SMALL) {
 		draw_small(map, slot, slab, x, y, present);
 	} else {
-		snprintf(title, sizeof(title), "%#" PRIx64 ": %s, %.0f %% present", at, words[kind], present < 0 ? 0 : 100 * present);
+		snprintf(title, sizeof(title), "%#" PRIx64 ": %s, %.0f %% present", at, words[kind],
+			 present < 0 ? 0 : 100 * present);
 		draw_box(map, x, y, MAP_CELL - 1, styles[kind], title);
 	}
 	if (present > 0)
-		fprintf(map->file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"2\" fill=\"#000\"/>\n", x, y + MAP_ROW - 3,
-		        present * (MAP_CELL - 1));
+		fprintf(map->file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"2\" fill=\"#000\"/>\n", x,
+			y + MAP_ROW - 3, present * (MAP_CELL - 1));
 }
 
 static void draw_large(struct map *map, const struct slot *slot, double y)
@@ -159,10 +170,10 @@ static void draw_large(struct map *map, const struct slot *slot, double y)
 	char title[160], size[WORDS_SIZE];
 
 	snprintf(title, sizeof(title), "%#" PRIx64 ": %s of %s", slot->address,
-	         slot->is_kept ? "a freed large block that is kept, a part" : "a large block",
-	         words_bytes(slot->is_kept ? UINT64_C(1) << NUMBER(map->view, superslab_shift) : slot->usable, size));
+		 slot->is_kept ? "a freed large block that is kept, a part" : "a large block",
+		 words_bytes(slot->is_kept ? UINT64_C(1) << NUMBER(map->view, superslab_shift) : slot->usable, size));
 	draw_box(map, MAP_LEFT, y, SLOT_SLABS * MAP_CELL - 1, slot->is_kept ? "fill=\"#e6d9b8\"" : "fill=\"#9ab\"",
-	         title);
+		 title);
 }
 
 /* A row for each slot, but for those that only continue a large block. */
@@ -173,8 +184,9 @@ static bool is_drawn(const struct slot *slot)
 
 static void draw_slot(struct map *map, const struct slot *slot, double y)
 {
-	fprintf(map->file, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%#" PRIx64 "%s</text>\n", MAP_LEFT - 6, y + MAP_ROW - 6,
-	        slot->address, slot->kind == SLOT_SLABS_KIND && slot->huge ? is_in_huge_pages(map, slot) ? " H" : " h" : "");
+	fprintf(map->file, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%#" PRIx64 "%s</text>\n", MAP_LEFT - 6,
+		y + MAP_ROW - 6, slot->address,
+		slot->kind == SLOT_SLABS_KIND && slot->huge ? is_in_huge_pages(map, slot) ? " H" : " h" : "");
 	if (slot->kind != SLOT_SLABS_KIND) {
 		draw_large(map, slot, y);
 		return;
@@ -188,9 +200,12 @@ static void draw_legend(struct map *map)
 	static const struct {
 		const char *style, *text;
 	} entries[] = {
-		{ "fill=\"hsl(230,70%,45%)\"", "blocks: 16 B (blue) .." }, { "fill=\"hsl(0,70%,45%)\"", ".. 64 KiB (red); dark: used" },
-		{ "fill=\"#555\"", "64 KiB to 2 MiB" },                  { "fill=\"#c9a86a\"", "free, dirty" },
-		{ "fill=\"#fff\" stroke=\"#bbb\"", "free, purged" },     { "fill=\"#9ab\"", "above 2 MiB" },
+		{ "fill=\"hsl(230,70%,45%)\"", "blocks: 16 B (blue) .." },
+		{ "fill=\"hsl(0,70%,45%)\"", ".. 64 KiB (red); dark: used" },
+		{ "fill=\"#555\"", "64 KiB to 2 MiB" },
+		{ "fill=\"#c9a86a\"", "free, dirty" },
+		{ "fill=\"#fff\" stroke=\"#bbb\"", "free, purged" },
+		{ "fill=\"#9ab\"", "above 2 MiB" },
 		{ "fill=\"#e6d9b8\"", "kept" },
 	};
 	double x = 10;
@@ -200,9 +215,11 @@ static void draw_legend(struct map *map)
 		fprintf(map->file, "<text x=\"%.1f\" y=\"58\">%s</text>\n", x + 24, entries[i].text);
 		x += 36 + 6.2 * (double)strlen(entries[i].text);
 	}
-	fprintf(map->file, "<text x=\"10\" y=\"82\">Black below a slab: how much of it is present.%s H: in huge pages, h: they were asked "
-	                   "for.</text>\n",
-	        map->by_pages ? "" : " (The kernel does not tell.)");
+	fprintf(map->file,
+		"<text x=\"10\" y=\"82\">Black below a slab: how much of it is present.%s H: in huge pages, h: they "
+		"were asked "
+		"for.</text>\n",
+		map->by_pages ? "" : " (The kernel does not tell.)");
 }
 
 static void draw(struct map *map)
@@ -214,11 +231,14 @@ static void draw(struct map *map)
 	for (size_t s = 0; s < map->slots.count; s++)
 		rows += is_drawn(&map->slots.slot[s]);
 	fprintf(map->file,
-	        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%zu\" font-family=\"monospace\" font-size=\"10\">\n"
-	        "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-	        MAP_LEFT + SLOT_SLABS * MAP_CELL + 20, MAP_TOP + rows * MAP_ROW + 20);
-	fprintf(map->file, "<text x=\"10\" y=\"24\" font-size=\"15\">Heap of process %ld, HAKMEM %.16s: %zu rows of 2 MiB, 32 slabs each</text>\n",
-	        (long)remote->pid, map->view->version, rows);
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%zu\" font-family=\"monospace\" "
+		"font-size=\"10\">\n"
+		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+		MAP_LEFT + SLOT_SLABS * MAP_CELL + 20, MAP_TOP + rows * MAP_ROW + 20);
+	fprintf(map->file,
+		"<text x=\"10\" y=\"24\" font-size=\"15\">Heap of process %ld, HAKMEM %.16s: %zu rows of 2 MiB, 32 "
+		"slabs each</text>\n",
+		(long)remote->pid, map->view->version, rows);
 	for (size_t s = 0; s < map->slots.count; s++)
 		if (is_drawn(&map->slots.slot[s])) {
 			draw_slot(map, &map->slots.slot[s], y);
@@ -268,8 +288,8 @@ static int map_to(pid_t pid, const char *path)
 int command_map(int argc, char **argv)
 {
 	static const struct option options[] = { { "output", required_argument, NULL, 'o' },
-		                                 { "help", no_argument, NULL, 'h' },
-		                                 { NULL, 0, NULL, 0 } };
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
 	const char *path = NULL;
 	int option;
 	pid_t pid;

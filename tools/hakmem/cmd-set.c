@@ -10,7 +10,7 @@
 #include "settings.h"
 #include "tunables.h"
 
-#define SET_ROW 256u   /* bytes; of a library of any version */
+#define SET_ROW 256u /* bytes; of a library of any version */
 #define SET_ROWS 1024u
 
 static const struct option_help set_help[] = {
@@ -41,7 +41,8 @@ static bool has_good_rows(const struct view *view)
 
 	return size <= SET_ROW && NUMBER(view, setting_count) <= SET_ROWS && NUMBER(view, setting_type) < size &&
 	       NUMBER(view, setting_stability) < size && NUMBER(view, setting_field) + 2u <= size &&
-	       NUMBER(view, setting_name) + 2u <= size && NUMBER(view, setting_min) <= room && NUMBER(view, setting_max) <= room;
+	       NUMBER(view, setting_name) + 2u <= size && NUMBER(view, setting_min) <= room &&
+	       NUMBER(view, setting_max) <= room;
 }
 
 /* The row of that name in the library of the process. */
@@ -55,7 +56,8 @@ static bool find_row(struct set_row *row, const struct view *view, const char *n
 		if (!remote_read(view->remote, at, bytes, NUMBER(view, setting_row)))
 			break;
 		at = PLACE(view, setting_words) + view_take_u16(bytes + NUMBER(view, setting_name));
-		if (remote_read_some(view->remote, at, found, sizeof(found) - 1) <= strlen(name) || strcmp(found, name) != 0)
+		if (remote_read_some(view->remote, at, found, sizeof(found) - 1) <= strlen(name) ||
+		    strcmp(found, name) != 0)
 			continue;
 		take_row(row, view, bytes);
 		return true;

@@ -101,7 +101,8 @@ static void print_memory(const struct census *census)
 	if (census->huge)
 		printf("  in huge pages: %s\n", words_bytes(census->huge, sum));
 	if (!census->by_pages)
-		printf("  (the kernel does not tell which pages are present: the parts of one mapping are estimated)\n");
+		printf("  (the kernel does not tell which pages are present: the parts of one mapping are "
+		       "estimated)\n");
 }
 
 static void print_rates(const struct census *census)
@@ -122,7 +123,8 @@ static void print_rates(const struct census *census)
 	printf("  refills %" PRIu64 ", each brought %.1f blocks; from other threads' frees %s, slabs at hand %s,\n",
 	       inbox + warm + pool + map,
 	       inbox + warm + pool + map ? (double)brought / (double)(inbox + warm + pool + map) : 0.0,
-	       words_percent(inbox, inbox + warm + pool + map, first), words_percent(warm, inbox + warm + pool + map, second));
+	       words_percent(inbox, inbox + warm + pool + map, first),
+	       words_percent(warm, inbox + warm + pool + map, second));
 	printf("  free slabs %s, the kernel %s\n", words_percent(pool, inbox + warm + pool + map, first),
 	       words_percent(map, inbox + warm + pool + map, second));
 	printf("  blocks above 2 MiB of memory that was kept: %s\n",
@@ -133,12 +135,14 @@ static void print_classes(const struct census *census)
 {
 	char live[WORDS_SIZE];
 
-	printf("\n%8s %12s %10s %10s %10s %10s %10s\n", "Size", "live", "bytes", "cached", "between", "in slabs", "slabs");
+	printf("\n%8s %12s %10s %10s %10s %10s %10s\n", "Size", "live", "bytes", "cached", "between", "in slabs",
+	       "slabs");
 	for (unsigned c = 0; c < census->class_count; c++) {
 		const struct census_class *class = &census->classes[c];
 
 		if (class->carved)
-			printf("%8" PRIu32 " %12" PRIu64 " %10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n",
+			printf("%8" PRIu32 " %12" PRIu64 " %10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64
+			       "\n",
 			       class->size, class->live, words_bytes(class->live * class->size, live), class->cached,
 			       class->parcel, class->slab, class->slabs_taken - class->slabs_given);
 	}
@@ -195,11 +199,12 @@ static void list_numbers(const struct census *census, struct stat_number numbers
 
 static void print_json_class(const struct census_class *class)
 {
-	printf("{\"size\":%" PRIu32 ",\"live_blocks\":%" PRIu64 ",\"cached_blocks\":%" PRIu64 ",\"parcel_blocks\":%" PRIu64
-	       ",\"slab_blocks\":%" PRIu64 ",\"refill_inbox\":%" PRIu64 ",\"refill_warm\":%" PRIu64 ",\"refill_pool\":%" PRIu64
-	       ",\"refill_map\":%" PRIu64 ",\"flushes\":%" PRIu64 ",\"carved\":%" PRIu64 ",\"put\":%" PRIu64 "}",
-	       class->size, class->live, class->cached, class->parcel, class->slab, class->refill_inbox, class->refill_warm,
-	       class->refill_pool, class->refill_map, class->flushes, class->carved, class->put);
+	printf("{\"size\":%" PRIu32 ",\"live_blocks\":%" PRIu64 ",\"cached_blocks\":%" PRIu64
+	       ",\"parcel_blocks\":%" PRIu64 ",\"slab_blocks\":%" PRIu64 ",\"refill_inbox\":%" PRIu64
+	       ",\"refill_warm\":%" PRIu64 ",\"refill_pool\":%" PRIu64 ",\"refill_map\":%" PRIu64
+	       ",\"flushes\":%" PRIu64 ",\"carved\":%" PRIu64 ",\"put\":%" PRIu64 "}",
+	       class->size, class->live, class->cached, class->parcel, class->slab, class->refill_inbox,
+	       class->refill_warm, class->refill_pool, class->refill_map, class->flushes, class->carved, class->put);
 }
 
 static void print_json(const struct process *process, const struct census *census)
@@ -258,13 +263,14 @@ static void print_metrics(struct stat_found **found, size_t count)
 		for (size_t i = 0; i < count; i++) {
 			list_numbers(&found[i]->census, numbers);
 			if (i == 0)
-				printf("# TYPE hakmem_%s gauge\n# HELP hakmem_%s %s\n", numbers[n].name, numbers[n].name,
-				       numbers[n].text);
+				printf("# TYPE hakmem_%s gauge\n# HELP hakmem_%s %s\n", numbers[n].name,
+				       numbers[n].name, numbers[n].text);
 			printf("hakmem_%s", numbers[n].name);
 			print_labels(&found[i]->process, NULL);
 			printf(" %" PRIu64 "\n", numbers[n].value);
 		}
-	printf("# TYPE hakmem_present_bytes gauge\n# HELP hakmem_present_bytes memory of the process, by what it is for\n");
+	printf("# TYPE hakmem_present_bytes gauge\n# HELP hakmem_present_bytes memory of the process, by what it is "
+	       "for\n");
 	for (size_t i = 0; i < count; i++)
 		for (unsigned part = 0; part < PART_COUNT; part++) {
 			printf("hakmem_present_bytes");
@@ -281,9 +287,10 @@ static void print_line(const struct process *process, const struct census *censu
 	char rss[WORDS_SIZE], own[WORDS_SIZE], live[WORDS_SIZE], cached[WORDS_SIZE], dirty[WORDS_SIZE];
 
 	printf("%8ld %-16s %9s %9s %9s %9s %9s %6" PRIu64 "\n", (long)process->remote.pid, process->remote.name,
-	       words_bytes(census->sum, rss), words_bytes(sum_of_hakmem(census), own), words_bytes(census->live_bytes, live),
-	       words_bytes(census->cached_bytes + census->parcel_bytes, cached),
-	       words_bytes(census->memory[PART_DIRTY].present + census->memory[PART_KEPT].present, dirty), census->heaps_live);
+	       words_bytes(census->sum, rss), words_bytes(sum_of_hakmem(census), own),
+	       words_bytes(census->live_bytes, live), words_bytes(census->cached_bytes + census->parcel_bytes, cached),
+	       words_bytes(census->memory[PART_DIRTY].present + census->memory[PART_KEPT].present, dirty),
+	       census->heaps_live);
 }
 
 static void print_found(struct stat_found **found, size_t count, enum stat_format format, bool is_all)
@@ -295,7 +302,8 @@ static void print_found(struct stat_found **found, size_t count, enum stat_forma
 	if (format == STAT_JSON && (is_all || count > 1))
 		printf("[");
 	if (format == STAT_TEXT && is_all)
-		printf("%8s %-16s %9s %9s %9s %9s %9s %6s\n", "PID", "NAME", "RSS", "HAKMEM", "LIVE", "CACHED", "DIRTY", "HEAPS");
+		printf("%8s %-16s %9s %9s %9s %9s %9s %6s\n", "PID", "NAME", "RSS", "HAKMEM", "LIVE", "CACHED", "DIRTY",
+		       "HEAPS");
 	for (size_t i = 0; i < count; i++) {
 		if (format == STAT_JSON)
 			print_json(&found[i]->process, &found[i]->census);
@@ -316,7 +324,8 @@ static struct stat_found *stat_take(pid_t pid, bool is_all)
 	struct stat_found *found = calloc(1, sizeof(*found));
 	const char *error = "no memory";
 
-	if (found && !(error = process_open(&found->process, pid, true)) && !(error = census_take(&found->census, &found->process.view)))
+	if (found && !(error = process_open(&found->process, pid, true)) &&
+	    !(error = census_take(&found->census, &found->process.view)))
 		return found;
 	if (!is_all)
 		process_complain(pid, error);
@@ -382,10 +391,10 @@ static double parse_seconds(const char *word)
 int command_stat(int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-		                                 { "openmetrics", no_argument, NULL, 'o' },
-		                                 { "watch", optional_argument, NULL, 'w' },
-		                                 { "help", no_argument, NULL, 'h' },
-		                                 { NULL, 0, NULL, 0 } };
+						 { "openmetrics", no_argument, NULL, 'o' },
+						 { "watch", optional_argument, NULL, 'w' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
 	enum stat_format format = STAT_TEXT;
 	struct process_list list;
 	double seconds = 0;

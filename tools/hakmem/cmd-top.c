@@ -118,13 +118,15 @@ static void write_head(const struct top *top, char line[TOP_LINE])
 		rss += top->rows[i].value[TOP_RSS];
 		own += top->rows[i].value[TOP_HAKMEM];
 	}
-	snprintf(line, TOP_LINE, "Processes on HAKMEM: %zu, in memory %s, of it HAKMEM's %s; of others, not looked at: %zu", top->count,
-	         words_bytes(rss, first), words_bytes(own, second), top->denied);
+	snprintf(line, TOP_LINE,
+		 "Processes on HAKMEM: %zu, in memory %s, of it HAKMEM's %s; of others, not looked at: %zu", top->count,
+		 words_bytes(rss, first), words_bytes(own, second), top->denied);
 }
 
 static void write_names(char line[TOP_LINE])
 {
-	snprintf(line, TOP_LINE, "%8s %-20s %9s %9s %9s %9s %9s %6s", "PID", "NAME", "RSS", "HAKMEM", "LIVE", "CACHED", "FREE", "HEAPS");
+	snprintf(line, TOP_LINE, "%8s %-20s %9s %9s %9s %9s %9s %6s", "PID", "NAME", "RSS", "HAKMEM", "LIVE", "CACHED",
+		 "FREE", "HEAPS");
 }
 
 static void write_row(const struct top_row *row, char line[TOP_LINE])
@@ -133,8 +135,9 @@ static void write_row(const struct top_row *row, char line[TOP_LINE])
 
 	for (unsigned i = TOP_RSS; i < TOP_HEAPS; i++)
 		words_bytes(row->value[i], words[i]);
-	snprintf(line, TOP_LINE, "%8" PRIu64 " %-20.20s %9s %9s %9s %9s %9s %6" PRIu64, row->value[TOP_PID], row->name, words[TOP_RSS],
-	         words[TOP_HAKMEM], words[TOP_LIVE], words[TOP_CACHED], words[TOP_FREE], row->value[TOP_HEAPS]);
+	snprintf(line, TOP_LINE, "%8" PRIu64 " %-20.20s %9s %9s %9s %9s %9s %6" PRIu64, row->value[TOP_PID], row->name,
+		 words[TOP_RSS], words[TOP_HAKMEM], words[TOP_LIVE], words[TOP_CACHED], words[TOP_FREE],
+		 row->value[TOP_HEAPS]);
 }
 
 static void print_batch(const struct top *top)
@@ -261,7 +264,8 @@ static int top_option(struct top *top, int option, char **argv)
 
 	switch (option) {
 	case 's':
-		return parse_column(optarg, &top->sort) ? STATUS_OK : complain_of_usage("top: there is no column '%s'", optarg);
+		return parse_column(optarg, &top->sort) ? STATUS_OK
+							: complain_of_usage("top: there is no column '%s'", optarg);
 	case 'c':
 		if (!parse_number(optarg, 1, 1e9, &number))
 			return complain_of_usage("top: '%s' is no number of times", optarg);
@@ -269,8 +273,8 @@ static int top_option(struct top *top, int option, char **argv)
 		return STATUS_OK;
 	case 'i':
 		return parse_number(optarg, 0.05, 86400, &top->interval)
-		               ? STATUS_OK
-		               : complain_of_usage("top: '%s' is no number of seconds from 0.05 to 86400", optarg);
+			       ? STATUS_OK
+			       : complain_of_usage("top: '%s' is no number of seconds from 0.05 to 86400", optarg);
 	default:
 		return complain_of_option("top", option, argv);
 	}
@@ -278,12 +282,11 @@ static int top_option(struct top *top, int option, char **argv)
 
 int command_top(int argc, char **argv)
 {
-	static const struct option options[] = { { "batch", no_argument, NULL, 'b' },
-		                                 { "count", required_argument, NULL, 'c' },
-		                                 { "interval", required_argument, NULL, 'i' },
-		                                 { "sort", required_argument, NULL, 's' },
-		                                 { "help", no_argument, NULL, 'h' },
-		                                 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "batch", no_argument, NULL, 'b' },          { "count", required_argument, NULL, 'c' },
+		{ "interval", required_argument, NULL, 'i' }, { "sort", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },           { NULL, 0, NULL, 0 }
+	};
 	struct top top = { .sort = TOP_RSS, .interval = 2 };
 	bool is_batch = false;
 	int option, status;

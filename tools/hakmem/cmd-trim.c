@@ -9,7 +9,7 @@
 #include "process.h"
 #include "words.h"
 
-#define TRIM_WAITS 100 /* for the process to do it .. */
+#define TRIM_WAITS 100   /* for the process to do it .. */
 #define TRIM_PAUSE 10000 /* .. so many microseconds each */
 
 static const struct option_help trim_help[] = {

@@ -16,7 +16,10 @@ const char *process_open(struct process *process, pid_t pid, bool with_sizes)
 	return error ? error : view_find(&process->view, &process->remote);
 }
 
-void process_close(struct process *process) { remote_close(&process->remote); }
+void process_close(struct process *process)
+{
+	remote_close(&process->remote);
+}
 
 int process_complain(pid_t pid, const char *reason)
 {

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #define REMOTE_PAGES 512 /* pages asked about at a time */
-#define REMOTE_DENIED                                                                                            \
-	"it may not be looked at: it is another user's, or runs with other rights than yours; run hakmem as that user or as " \
+#define REMOTE_DENIED                                                                                              \
+	"it may not be looked at: it is another user's, or runs with other rights than yours; run hakmem as that " \
+	"user or as "                                                                                              \
 	"root (in a container, with CAP_SYS_PTRACE; see also /proc/sys/kernel/yama/ptrace_scope)"
 
 static FILE *open_proc(pid_t pid, const char *name)
@@ -72,7 +73,9 @@ static bool take_head(struct remote *remote, char *line)
 	struct mapping *mapping;
 	int at = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*s %" SCNu64 " %n", &start, &end, access, &inode, &at) != 4 || at == 0)
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*s %" SCNu64 " %n", &start, &end, access, &inode, &at) !=
+		    4 ||
+	    at == 0)
 		return false;
 	mapping = add_mapping(remote);
 	if (!mapping)
@@ -190,7 +193,10 @@ const char *remote_refused(const struct remote *remote)
 	return errno == EFAULT ? "its memory is not what its tables say" : explain_errno();
 }
 
-size_t remote_page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+size_t remote_page(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 bool remote_present(const struct remote *remote, uint64_t at, size_t count, bool *present)
 {
@@ -230,8 +236,8 @@ bool remote_is_there(pid_t pid)
 {
 	FILE *file = open_proc(pid, "stat");
 	char line[512], *last;
-	bool is_there = file && fgets(line, sizeof(line), file) && (last = strrchr(line, ')')) != NULL && last[1] == ' ' &&
-	                last[2] != 'Z' && last[2] != 'X';
+	bool is_there = file && fgets(line, sizeof(line), file) && (last = strrchr(line, ')')) != NULL &&
+			last[1] == ' ' && last[2] != 'Z' && last[2] != 'X';
 
 	if (file)
 		fclose(file);

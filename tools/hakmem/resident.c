@@ -11,7 +11,7 @@
 
 #define RESIDENT_CHUNKS 16384 /* mappings of tables that are followed */
 #define RESIDENT_PAGES 512
-#define RESIDENT_STACKS 1024  /* threads whose stacks are told from other memory */
+#define RESIDENT_STACKS 1024 /* threads whose stacks are told from other memory */
 
 /* A mapping that is being divided. */
 struct share {
@@ -115,7 +115,7 @@ static void give_slots(struct share *share, const struct slots *slots)
 		else if (slot->is_kept)
 			give(share, PART_KEPT, slot->address, slot->address + size);
 		else if (slot->kind == SLOT_SLABS_KIND && slot->address < share->mapping->end &&
-		         share->mapping->start < slot->address + size)
+			 share->mapping->start < slot->address + size)
 			give_superslab(share, slots, slot);
 	}
 }
@@ -133,7 +133,8 @@ static struct chunk *read_chunks(const struct view *view)
 	for (size_t i = 0, n = 0; chunks && at && i < RESIDENT_CHUNKS; i++) {
 		uint64_t size = view_word(view, at + NUMBER(view, meta_size));
 
-		if (size > 0 && view_word(view, at + NUMBER(view, meta_bytes)) == at) /* else it is in the library's own data */
+		if (size > 0 &&
+		    view_word(view, at + NUMBER(view, meta_bytes)) == at) /* else it is in the library's own data */
 			chunks[n++] = (struct chunk){ at, size };
 		at = view_word(view, at + NUMBER(view, meta_older));
 	}
@@ -188,7 +189,7 @@ static bool has_stack(const struct mapping *mapping, const uint64_t *stacks, siz
 }
 
 static enum census_part part_of_other(const struct mapping *mapping, const struct view *view, const uint64_t *stacks,
-                                      size_t count)
+				      size_t count)
 {
 	uint64_t trim = PLACE(view, trim);
 
@@ -224,7 +225,7 @@ static void divide(struct share *share, const struct slots *slots, const struct 
 		share->census->by_pages = false;
 	share->whole = whole == UINT64_MAX ? 0 : whole;
 	if (slots->count > 0 && touches(share->mapping, slots->base,
-	                                slots->base + ((uint64_t)slots->count << NUMBER(slots->view, superslab_shift))))
+					slots->base + ((uint64_t)slots->count << NUMBER(slots->view, superslab_shift))))
 		give_slots(share, slots);
 	give_tables(share, slots, chunks);
 }

@@ -17,7 +17,8 @@ int complain_of_value(unsigned i, const char *value)
 	if (hak_tunables_type(i) == HAK_TUNABLE_BOOL)
 		return complain_of_usage("%s=%s: it must be 0 or 1", hak_tunables_name(i), value);
 	if (hak_tunables_type(i) == HAK_TUNABLE_ENUM)
-		return complain_of_usage("%s=%s: it must be one of %s", hak_tunables_name(i), value, hak_tunables_unit(i));
+		return complain_of_usage("%s=%s: it must be one of %s", hak_tunables_name(i), value,
+					 hak_tunables_unit(i));
 	if (hak_tunables_max(i) == SIZE_MAX)
 		return complain_of_usage("%s=%s: it must be a size such as 64K, 4M or 1G", hak_tunables_name(i), value);
 	hak_text_open(&text, low, sizeof(low));

@@ -28,7 +28,10 @@ unsigned slots_class(const struct slots *slots, uint32_t tag)
 	return (tag & ((UINT32_C(1) << NUMBER(slots->view, tag_shift)) - 1)) / NUMBER(slots->view, tag_class);
 }
 
-uint32_t slots_owner(const struct slots *slots, uint32_t tag) { return tag >> NUMBER(slots->view, tag_shift); }
+uint32_t slots_owner(const struct slots *slots, uint32_t tag)
+{
+	return tag >> NUMBER(slots->view, tag_shift);
+}
 
 /* Offsets that would lead out of an entry are garbage too. */
 static bool has_good_layout(const struct view *view)
@@ -36,10 +39,10 @@ static bool has_good_layout(const struct view *view)
 	uint32_t size = NUMBER(view, slot_size), room = size > 8 ? size - 8 : 0;
 
 	return size <= SLOT_SIZE_MOST && NUMBER(view, slot_word) <= room && NUMBER(view, slot_slabs) <= room &&
-	       NUMBER(view, slot_bytes) <= room && NUMBER(view, slot_mapped) <= room && NUMBER(view, slot_state) <= room &&
-	       NUMBER(view, slot_huge) <= room && NUMBER(view, slab_shift) >= 12 && NUMBER(view, slab_shift) < 30 &&
-	       NUMBER(view, superslab_shift) == NUMBER(view, slab_shift) + 5 && NUMBER(view, tag_shift) < 32 &&
-	       NUMBER(view, tag_class) > 0;
+	       NUMBER(view, slot_bytes) <= room && NUMBER(view, slot_mapped) <= room &&
+	       NUMBER(view, slot_state) <= room && NUMBER(view, slot_huge) <= room && NUMBER(view, slab_shift) >= 12 &&
+	       NUMBER(view, slab_shift) < 30 && NUMBER(view, superslab_shift) == NUMBER(view, slab_shift) + 5 &&
+	       NUMBER(view, tag_shift) < 32 && NUMBER(view, tag_class) > 0;
 }
 
 static void take_slot(struct slot *slot, const struct view *view, const char *entry)
@@ -106,7 +109,7 @@ static const char *read_tables(struct slots *slots, uint64_t entries, uint64_t t
 	if (!entry || !tag || !slots->slot)
 		error = "no memory for a copy of its tables";
 	else if (!remote_read(view->remote, entries - entry_bytes, entry, entry_bytes) ||
-	         !remote_read(view->remote, tags, tag, tag_bytes))
+		 !remote_read(view->remote, tags, tag, tag_bytes))
 		error = remote_refused(view->remote);
 	else
 		take_entries(slots, entry, tag);
@@ -130,7 +133,7 @@ const char *slots_take(struct slots *slots, const struct view *view)
 	entries = view_word(view, registry + NUMBER(view, registry_slots));
 	slots->base = view_word(view, registry + NUMBER(view, registry_base));
 	slots->page = view_word(view, registry + NUMBER(view, registry_page));
-	slots->count = high < covered ? high : covered;
+	slots->count = (size_t)(high < covered ? high : covered);
 	if (covered > SLOTS_MOST || slots->page < 4096 || slots->page > 1 << 20 || !has_good_layout(view)) {
 		slots->count = 0;
 		return "its tables are damaged";
@@ -145,4 +148,7 @@ const char *slots_take(struct slots *slots, const struct view *view)
 	return error;
 }
 
-void slots_close(struct slots *slots) { free(slots->slot); }
+void slots_close(struct slots *slots)
+{
+	free(slots->slot);
+}

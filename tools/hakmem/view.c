@@ -92,7 +92,10 @@ unsigned view_names_find(const struct view_names *names, const char *name)
 	return i;
 }
 
-void view_names_close(struct view_names *names) { free(names->bytes); }
+void view_names_close(struct view_names *names)
+{
+	free(names->bytes);
+}
 
 static size_t find_name(const char *const *list, size_t count, const char *name)
 {
@@ -106,7 +109,8 @@ static size_t find_name(const char *const *list, size_t count, const char *name)
 /* ---- the structure ---- */
 
 /* Row by row under the library's names, which may be others than ours. */
-static void take_rows(struct view *view, const struct hak_view *head, const char *rows, const char *names, size_t length)
+static void take_rows(struct view *view, const struct hak_view *head, const char *rows, const char *names,
+		      size_t length)
 {
 	const char *numbers = rows + (size_t)head->places * view->word;
 	size_t at = 0;
@@ -242,8 +246,9 @@ const char *view_find(struct view *view, const struct remote *remote)
 	view->remote = remote;
 	if (find_view(view, remote, &is_idle))
 		return NULL;
-	return is_idle ? "libhakmem is in it, but has served nothing so far ('hakmem check' with its process id says more)"
-	               : explain_absence(remote);
+	return is_idle ? "libhakmem is in it, but has served nothing so far ('hakmem check' with its process id says "
+			 "more)"
+		       : explain_absence(remote);
 }
 
 static bool begins_with_one(const char *name, const char *words)
