@@ -1,6 +1,7 @@
 #include "alloc.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "limit.h"
 #include "lock.h"
 #include "mid.h"
+#include "misuse.h"
 #include "os.h"
 #include "refill.h"
 #include "say.h"
@@ -49,6 +51,7 @@ static HAK_COLD HAK_NORETURN void alloc_die(const char *entry, const void *p, ui
 	hak_say_fatal(HAK_FATAL_NOT_OURS, entry, p, 0);
 }
 
+static bool alloc_is_mine(const struct hak_heap *heap, uint32_t tag) { return (tag ^ heap->tag) < HAK_TAG_CLASSES; }
 static bool alloc_is_ours(uint32_t tag) { return tag >> HAK_TAG_SHIFT >= HAK_OWNER_FIRST; }
 
 /* A mid or large block must be named by its start. */
@@ -61,8 +64,13 @@ static bool alloc_is_start(const void *p, uint32_t tag)
 static size_t alloc_size(const char *entry, const void *p, uint32_t tag, bool *foreign)
 {
 	*foreign = false;
-	if (alloc_is_ours(tag))
+	if (alloc_is_ours(tag)) {
+		if (alloc_is_mine(hak_thread.heap, tag))
+			hak_misuse_check(hak_thread.heap, alloc_class(tag), entry, p, HAK_MISUSE_NEAR);
+		else
+			hak_misuse_check_slab(entry, p);
 		return hak_classes[alloc_class(tag)].size;
+	}
 	if (alloc_is_start(p, tag))
 		return tag == HAK_TAG_MID ? hak_mid_size(p) : hak_large_size(p);
 	*foreign = tag == 0 && hak_libc_is_block(p);
@@ -390,12 +398,26 @@ static HAK_NOINLINE void alloc_free_entered(void *p, uint32_t tag)
 
 	if (hak_unlikely(!heap))
 		return; /* no memory for a heap: the block is lost, the program is not */
-	if ((tag ^ heap->tag) < HAK_TAG_CLASSES)
+	if (alloc_is_mine(heap, tag))
 		hak_refill_flush(heap, alloc_class(tag), p);
 	else
 		hak_refill_send(heap, p, tag);
 	hak_alloc_leave(heap);
 	alloc_pass_by();
+}
+
+/* A block of the heap's own: its cache is full, or the hit was not sure that it is one.  False: there is no room. */
+static bool alloc_free_own(struct hak_heap *heap, void *p, unsigned class)
+{
+	struct hak_cache *cache = &heap->caches[class];
+
+	hak_misuse_check(heap, class, "free", p, UINT_MAX);
+	if (hak_cache_is_full(cache))
+		return false;
+	cache->top[1] = p;
+	hak_signal_fence();
+	cache->top++;
+	return true;
 }
 
 HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
@@ -408,11 +430,11 @@ HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 			alloc_free_span(p, tag);
 		return;
 	}
-	if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside && (tag ^ heap->tag) >= HAK_TAG_CLASSES)) {
+	if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside && !alloc_is_mine(heap, tag))) {
 		hak_heap_hide_parcels(heap);
 		hak_refill_send(heap, p, tag);
 		hak_heap_show_parcels();
-	} else {
+	} else if (!alloc_is_mine(heap, tag) || !alloc_free_own(heap, p, alloc_class(tag))) {
 		alloc_free_entered(p, tag);
 	}
 }
@@ -429,14 +451,20 @@ static bool alloc_is_size(unsigned class, size_t align, size_t size)
 
 HAK_FN void hak_alloc_free_sized(void *p, size_t align, size_t size)
 {
+	const char *entry = align ? "free_aligned_sized" : "free_sized";
 	uint32_t tag;
+	size_t have;
+	bool foreign;
 
 	if (!p)
 		return;
 	tag = alloc_tag(p);
-	if (alloc_is_ours(tag) && !alloc_is_size(alloc_class(tag), align, size))
-		hak_say_fatal(HAK_FATAL_SIZE_MISMATCH, align ? "free_aligned_sized" : "free_sized", p,
-		              hak_classes[alloc_class(tag)].size);
+	have = alloc_size(entry, p, tag, &foreign);
+	if (align && (uintptr_t)p % align != 0)
+		hak_say_fatal(HAK_FATAL_ALIGN_MISMATCH, entry, p, align);
+	/* a mid or large block that could not be moved to a smaller place may be longer than what was asked for */
+	if (!foreign && (alloc_is_ours(tag) ? !alloc_is_size(alloc_class(tag), align, size) : size > have))
+		hak_say_fatal(HAK_FATAL_SIZE_MISMATCH, entry, p, have);
 	hak_hot_free(p);
 }
 

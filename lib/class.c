@@ -13,8 +13,17 @@
 	X(20480, 5, 8) X(24576, 3, 8) X(28672, 7, 8) X(32768, 4, 8)                                         \
 	X(40960, 5, 8) X(49152, 6, 8) X(57344, 7, 8) X(65536, 8, 8)
 
+#define CLASS_2_32 (UINT64_C(1) << 32)
+#define CLASS_USED(s) ((s) * (HAK_SLAB_SIZE / (s))) /* bytes of a slab's blocks */
+/* What is left of factor * size - 2^32, times the number of blocks, is not less than the factor. */
+#define CLASS_LEFT(s) ((CLASS_2_32 + CLASS_USED(s) - 2) / (CLASS_USED(s) - 1))
+#define CLASS_SHAPE(s, n)                                                                                   \
+	((uint32_t)(CLASS_2_32 % (s) == 0 ? CLASS_2_32 / (s)                                                \
+	            : (n) > 1             ? 0                                                               \
+	                                  : (CLASS_2_32 + CLASS_LEFT(s) + (s) - 1) / (s)))
+
 #define CLASS_ROW(s, n, g)                                                                                  \
-	{ .size = (s), .reciprocal = (uint32_t)((UINT64_C(1) << 32) / (s) + 1),                             \
+	{ .size = (s), .shape = CLASS_SHAPE(s, n), .reciprocal = (uint32_t)((UINT64_C(1) << 32) / (s) + 1),                             \
 	  .blocks = (uint16_t)((n) * HAK_SLAB_SIZE / (s)), .slabs = (n), .group = (g) },
 
 HAK_DEF const struct hak_class hak_classes[HAK_CLASS_COUNT] = { HAK_CLASS_TABLE(CLASS_ROW) };

@@ -10,6 +10,7 @@
 struct hak_class {
 	uint32_t size;       /* bytes of a block */
 	uint32_t reciprocal; /* offset * reciprocal >> 32 = index, exact for offsets of a span */
+	uint32_t shape;      /* of hak_class_is_start */
 	uint16_t blocks;     /* in a span */
 	uint8_t slabs;       /* of a span */
 	uint8_t group;       /* C0..C7 for tiny sizes, 8 above */
@@ -33,6 +34,15 @@ HAK_HOT unsigned hak_class_of(size_t size)
 
 /* The smallest class whose blocks hold size and are all aligned; HAK_CLASS_COUNT if there is none. */
 HAK_FN unsigned hak_class_of_aligned(size_t size, size_t alignment);
+
+/* Does a block begin at p?  The product is below the factor exactly for multiples of the size (Lemire, Kaser and Kurz, "Faster
+ * remainder by direct computation", 2019); the factor is a little more than 2^32 / size, so that the multiple behind the last
+ * block is none.  Only the last byte of a slab's last block is mistaken for a start.  A span, whose slabs begin anywhere in a
+ * block, has the shape 0 unless its size is a power of two: never. */
+HAK_HOT bool hak_class_is_start(uint32_t shape, const void *p)
+{
+	return (uint32_t)((uint16_t)(uintptr_t)p * shape) < shape;
+}
 
 /* Index of the block at this offset of its span, or blocks if none starts there. */
 HAK_HOT unsigned hak_class_index(const struct hak_class *c, size_t offset)

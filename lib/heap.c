@@ -6,7 +6,7 @@
 
 HAK_DEF void *hak_null_place[1];
 
-#define NOWHERE { hak_null_place, hak_null_place }
+#define NOWHERE { hak_null_place, 0, 0 } /* full and never a start, if a tag led here */
 #define NOWHERE_4 NOWHERE, NOWHERE, NOWHERE, NOWHERE
 
 HAK_DEF struct hak_heap hak_empty_heap = {
@@ -59,7 +59,7 @@ static void heap_init(struct hak_heap *heap, uint32_t id)
 	heap->id = id;
 	heap->tag = id << HAK_TAG_SHIFT;
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
-		heap->caches[c] = (struct hak_cache)NOWHERE;
+		heap->caches[c] = (struct hak_cache){ hak_null_place, hak_cache_place(hak_null_place), hak_classes[c].shape };
 		heap->bins[c].prefill = 1;
 	}
 	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++)
@@ -183,10 +183,12 @@ HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift)
 {
 	void **array = heap->arrays[shift];
 
-	if (array)
+	if (array) {
 		heap->arrays[shift] = array[0];
-	else
-		array = hak_meta_alloc(sizeof(void *) << shift, HAK_ALIGN);
+	} else {
+		array = hak_meta_alloc((sizeof(void *) << shift) + HAK_ALIGN, HAK_ALIGN);
+		array = array ? array + HAK_ALIGN / sizeof(void *) : NULL; /* a hit looks at the place before place 0 */
+	}
 	if (array)
 		array[0] = NULL;
 	return array;

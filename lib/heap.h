@@ -24,7 +24,8 @@
 
 struct hak_cache {
 	void **top; /* the newest free block; *top is NULL if there is none */
-	void **end; /* the last place */
+	uint32_t end; /* low half of the last place's address: all places are within 4 GiB */
+	uint32_t shape; /* of the class: hak_class_is_start */
 } HAK_ALIGNED(HAK_CACHE_SIZE);
 
 /* The cold part of a class. */
@@ -93,6 +94,9 @@ HAK_HOT struct hak_cache *hak_heap_cache(struct hak_heap *heap, uintptr_t offset
 {
 	return (struct hak_cache *)(void *)((char *)heap + offset);
 }
+
+HAK_HOT uint32_t hak_cache_place(void *const *place) { return (uint32_t)(uintptr_t)place; }
+HAK_HOT bool hak_cache_is_full(const struct hak_cache *cache) { return hak_cache_place(cache->top) == cache->end; }
 
 HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /* blocks */
 {

@@ -1,4 +1,4 @@
-/* hot: every instruction of a hit, nothing else.  Floor 12.
+/* hot: every instruction of a hit, nothing else.  Floor 13.
  *
  * No loop, no lock, no call but a tail call out.  tests/golden/fastpath.* holds the budget: whoever changes this file
  * must edit that one. */
@@ -61,7 +61,12 @@ HAK_HOT void hak_hot_free(void *p)
 		goto cold;
 	top = hak_heap_cache(heap, x)->top;
 	hak_opaque(x);
-	if (hak_unlikely(top == hak_heap_cache(heap, x)->end)) /* full */
+	if (hak_unlikely(hak_cache_place(top) == hak_heap_cache(heap, x)->end)) /* full */
+		goto cold;
+	hak_opaque(x);
+	if (hak_unlikely(!hak_class_is_start(hak_heap_cache(heap, x)->shape, p))) /* not a start, or perhaps not */
+		goto cold;
+	if (hak_unlikely(top[0] == p || top[-1] == p)) /* free, or perhaps */
 		goto cold;
 	top[1] = p;
 	hak_opaque(x);

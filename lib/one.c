@@ -24,6 +24,7 @@
 #include "large.c"
 #include "limit.c"
 #include "heap.c"
+#include "misuse.c"
 #include "refill.c"
 #include "background.c"
 #include "explain.c"

@@ -4,6 +4,7 @@
 #include "journal.h"
 #include "large.h"
 #include "limit.h"
+#include "misuse.h"
 #include "os.h"
 #include "pages.h"
 #include "say.h"
@@ -247,7 +248,7 @@ static bool refill_set_capacity(struct hak_heap *heap, unsigned class, unsigned 
 	bin->array = array;
 	bin->capacity = (uint16_t)capacity;
 	cache->top = array + cached;
-	cache->end = array + capacity;
+	cache->end = hak_cache_place(array + capacity);
 	return true;
 }
 
@@ -334,7 +335,9 @@ static void refill_unpack(struct hak_heap *heap, struct hak_parcel *parcel)
 		unsigned class = refill_home_class(heap, p);
 		struct hak_cache *cache = &heap->caches[class];
 
-		if (cache->top != cache->end)
+		if (hak_unlikely(*cache->top == p))
+			hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, hak_classes[class].size);
+		if (!hak_cache_is_full(cache))
 			*++cache->top = p;
 		else
 			refill_put_home(&heap->bins[class], p);
@@ -521,11 +524,16 @@ HAK_FN void hak_refill_send(struct hak_heap *heap, void *p, uint32_t tag)
 	uint32_t owner = tag >> HAK_TAG_SHIFT, class = tag % (1u << HAK_TAG_SHIFT) / HAK_CACHE_SIZE;
 	struct hak_parcel *parcel = heap->outgoing[owner % HAK_OUTGOING];
 
+	if (hak_unlikely(!hak_class_is_start(hak_classes[class].shape, p)))
+		hak_misuse_check_slab("free", p);
+
 	if (hak_unlikely(!parcel || parcel->owner != owner)) {
 		refill_send_first(heap, p, tag);
 		return;
 	}
 	hak_count(&heap->bins[class].counts.sent, 1);
+	if (hak_unlikely(parcel->count > 0 && parcel->blocks[parcel->count - 1] == p))
+		hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, hak_classes[class].size);
 	parcel->blocks[parcel->count] = p;
 	hak_signal_fence(); /* a child that is forked here finds a whole parcel */
 	parcel->count++;
@@ -732,7 +740,7 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 		refill_put(bin, p);
 		return;
 	}
-	if (cache->top == cache->end) {
+	if (hak_cache_is_full(cache)) {
 		hak_count(&bin->counts.flushes, 1);
 		refill_give_oldest(heap, class, (bin->capacity + 1u) / 2);
 	}

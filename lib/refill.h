@@ -1,4 +1,4 @@
-/* refill: the cold half of the unified caches, and remote frees.  Floor 11.
+/* refill: the cold half of the unified caches, and remote frees.  Floor 12.
  *
  * Refill has two sources: what the heap has (its inbox, then its slabs with free blocks) and the shared pool.
  * The caller has entered the heap (heap.h), but for hak_refill_send.  None takes a lock, but for a tick once in 256 calls that

@@ -72,6 +72,25 @@ static void check_offsets(unsigned c)
 	}
 }
 
+/* What free asks of every pointer: exact for slabs of one class, but for the last byte of the last block; of a span whose
+ * size is no power of two it says no. */
+static void check_starts(unsigned c)
+{
+	const struct hak_class *class = &hak_classes[c];
+	bool is_exact = class->slabs == 1 || hak_is_power_of_two(class->size);
+
+	for (uintptr_t offset = 0; offset < HAK_SLAB_SIZE; offset++) {
+		size_t block = offset / class->size;
+		bool is_start = is_exact && offset % class->size == 0 && (class->slabs > 1 || block < class->blocks);
+
+		if (hak_class_is_start(class->shape, (void *)offset) != is_start &&
+		    offset != (uintptr_t)class->blocks * class->size - 1) {
+			ok(false, "class %u, offset %zu", c, (size_t)offset);
+			return;
+		}
+	}
+}
+
 static void check_aligned(void)
 {
 	for (size_t align = 1; align <= 4 * HAK_SLAB_SIZE; align *= 2)
@@ -98,6 +117,9 @@ int main(void)
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		check_offsets(c);
 	ok(failures() == 0, "each offset of each span leads to its block, or to none");
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+		check_starts(c);
+	ok(failures() == 0, "each address of each slab is known to begin a block, or not to");
 	check_aligned();
 	return done();
 }

@@ -10,7 +10,7 @@ static void check_empty(void)
 {
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		hold(*hak_empty_heap.caches[c].top == NULL &&
-		     hak_empty_heap.caches[c].top == hak_empty_heap.caches[c].end);
+		     hak_empty_heap.caches[c].shape == 0);
 	for (size_t i = 0; i <= HAK_TINY_MAX / HAK_ALIGN; i++)
 		hold(*hak_empty_heap.direct[i]->top == NULL);
 	ok(failures() == 0, "the empty heap has nothing and takes nothing");

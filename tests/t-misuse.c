@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs with a fault: each dies, with a sentence that names the pointer and the block.  Links: library, rooms. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include <hakmem.h>
 
@@ -20,6 +22,7 @@ void free_aligned_sized(void *p, size_t align, size_t size);
 #endif
 
 #define MIB ((size_t)1 << 20)
+#define RUNS 3 /* of each fault: what dies by luck does not pass */
 
 /* The compiler must not know that a freed pointer is used. */
 static void *again(void *p)
@@ -128,6 +131,69 @@ static void free_wrong_aligned_size(const void *with)
 	free_aligned_sized(aligned_alloc(64, *(const size_t *)with), 64, *(const size_t *)with * 2);
 }
 
+static void free_two_in_turn(const void *with)
+{
+	void *p = malloc(*(const size_t *)with), *q = malloc(*(const size_t *)with);
+
+	free(p);
+	free(q);
+	free(again(p));
+}
+
+static void *thread_free_twice(void *p)
+{
+	free(p);
+	free(again(p));
+	return NULL;
+}
+
+static void free_twice_in_thread(const void *with)
+{
+	void *p = malloc(*(const size_t *)with);
+	pthread_t thread;
+
+	need(pthread_create(&thread, NULL, thread_free_twice, p) == 0);
+	pthread_join(thread, NULL);
+}
+
+static void resize_inside(const void *with)
+{
+	char *p = malloc(*(const size_t *)with);
+
+	p = realloc(again(p + 16), 10);
+}
+
+static void ask_inside(const void *with)
+{
+	hold(malloc_usable_size(again((char *)malloc(*(const size_t *)with) + 16)) == 0);
+}
+
+static void free_mapping(const void *with)
+{
+	char *p = mmap(NULL, *(const size_t *)with, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(p != MAP_FAILED);
+	free(again(p + 4096));
+}
+
+static void free_nowhere(const void *with) { free(again((void *)(uintptr_t)*(const size_t *)with)); }
+static void resize_variable(const void *with)
+{
+	size_t words[8] __attribute__((aligned(16))) = {0};
+	void *p;
+
+	(void)with;
+	p = realloc(again(&words[2]), 10);
+	(void)p;
+}
+
+static void free_wrong_alignment(const void *with)
+{
+	char *p = aligned_alloc(16, *(const size_t *)with), *q = aligned_alloc(16, *(const size_t *)with);
+
+	free_aligned_sized((uintptr_t)p % 4096 != 0 ? p : q, 4096, *(const size_t *)with);
+}
+
 /* ---- points ---- */
 
 /* It dies by abort() with one line: "hakmem: entry(0x...): words". */
@@ -135,18 +201,24 @@ static void dies(const char *name, void (*run)(const void *), size_t size, const
 {
 	struct capture child;
 	char start[64];
-	const char *at;
+	int aborts = 0, says = 0;
 
-	capture(&child, run, &size);
 	snprintf(start, sizeof(start), "hakmem: %s(0x", entry);
-	at = strstr(child.words, "): ");
-	ok(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT, "%s of %zu bytes: abort", name, size);
-	if (!ok(strncmp(child.words, start, strlen(start)) == 0 && at != NULL &&
-			strncmp(at + 3, words, strlen(words)) == 0 && strcmp(at + 3 + strlen(words), "\n") == 0,
-		"%s", words))
+	for (int i = 0; i < RUNS; i++) {
+		const char *at;
+
+		capture(&child, run, &size);
+		at = strstr(child.words, "): ");
+		aborts += WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT;
+		says += strncmp(child.words, start, strlen(start)) == 0 && at != NULL &&
+			strncmp(at + 3, words, strlen(words)) == 0 && strcmp(at + 3 + strlen(words), "\n") == 0;
+	}
+	ok(aborts == RUNS, "%s of %zu bytes: abort", name, size);
+	if (!ok(says == RUNS, "%s", words))
 		note("status 0x%x, words: %s", (unsigned)child.status, child.words);
 }
 
+#define INTERIOR_64 "the pointer leads into a block of 64 bytes, not to its start"
 #define NO_BLOCK "the pointer leads into memory that is not handed out"
 
 /* A freed large block stays mapped: where the kernel chooses addresses, what was unmapped might be anybody's. */
@@ -188,5 +260,25 @@ int main(void)
 	dies("wrong size", free_wrong_size, 100, "free_sized", "the size is wrong: the block has 112 bytes");
 	dies("wrong size", free_wrong_aligned_size, 128, "free_aligned_sized",
 	     "the size is wrong: the block has 128 bytes");
+	dies("double free at once", free_twice, 64, "free", "double free of a block of 64 bytes");
+	dies("double free at once", free_twice, 1000, "free", "double free of a block of 1024 bytes");
+	dies("double free at once", free_twice, 20000, "free", "double free of a block of 20480 bytes");
+	dies("double free, one between", free_two_in_turn, 64, "free", "double free of a block of 64 bytes");
+	dies("double free, one between", free_two_in_turn, 3000, "free", "double free of a block of 3072 bytes");
+	dies("double free in a thread", free_twice_in_thread, 64, "free", "double free of a block of 64 bytes");
+	dies("interior free at once", free_inside_a_little, 64, "free", INTERIOR_64);
+	dies("interior free at once", free_inside_a_little, 12000, "free",
+	     "the pointer leads into a block of 12288 bytes, not to its start");
+	dies("odd free", free_odd, 64, "free", INTERIOR_64);
+	dies("realloc inside", resize_inside, 64, "realloc", INTERIOR_64);
+	dies("malloc_usable_size inside", ask_inside, 64, "malloc_usable_size", INTERIOR_64);
+	dies("realloc after free", resize_freed, 64, "realloc", "the block of 64 bytes is free");
+	dies("malloc_usable_size after free", ask_freed, 64, "malloc_usable_size", "the block of 64 bytes is free");
+	dies("free of a mapping", free_mapping, 65536, "free", "no allocator gave out this pointer");
+	dies("free of nothing", free_nowhere, 0x1230, "free", "no allocator gave out this pointer");
+	dies("realloc of a variable", resize_variable, 10, "realloc", "no allocator gave out this pointer");
+	dies("wrong size", free_wrong_size, 200000, "free_sized", "the size is wrong: the block has 262144 bytes");
+	dies("wrong alignment", free_wrong_alignment, 64, "free_aligned_sized",
+	     "the alignment is wrong: the block is not aligned to 4096 bytes");
 	return done();
 }

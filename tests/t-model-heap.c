@@ -147,6 +147,7 @@ static void watched_exit(struct hak_heap *heap)
 #define hak_heap_visit_end(heap) watched_visit_end(heap)
 #define hak_heap_release(heap) watched_release(heap)
 #define hak_heap_exit(heap) watched_exit(heap)
+#include "../lib/misuse.c"
 #include "../lib/refill.c"
 
 /* ---- the world ---- */

@@ -47,7 +47,7 @@ static void give(struct hak_heap *heap, void *p)
 
 	if (x >= HAK_TAG_CLASSES)
 		hak_refill_send(heap, p, tag);
-	else if (hak_heap_cache(heap, x)->top == hak_heap_cache(heap, x)->end)
+	else if (hak_cache_is_full(hak_heap_cache(heap, x)))
 		hak_refill_flush(heap, x / HAK_CACHE_SIZE, p);
 	else
 		*++hak_heap_cache(heap, x)->top = p;
