@@ -16,6 +16,7 @@
 #include "os.h"
 #include "refill.h"
 #include "say.h"
+#include "secure.h"
 #include "superslab.h"
 #include "tunables.h"
 #include "view.h"
@@ -65,6 +66,8 @@ static size_t alloc_size(const char *entry, const void *p, uint32_t tag, bool *f
 {
 	*foreign = false;
 	if (alloc_is_ours(tag)) {
+		if (hak_unlikely(hak_setting(secure)))
+			return hak_secure_size(entry, p);
 		if (alloc_is_mine(hak_thread.heap, tag))
 			hak_misuse_check(hak_thread.heap, alloc_class(tag), entry, p, HAK_MISUSE_NEAR);
 		else
@@ -113,7 +116,8 @@ static HAK_COLD struct hak_heap *alloc_attach(void)
 
 	if (!heap || !alloc_keeps_heap())
 		return heap;
-	hak_thread.heap = heap;
+	hak_thread.own = heap;
+	hak_thread.heap = hak_heap_shown(heap);
 	if (hak_alloc_has_key)
 		pthread_setspecific(hak_alloc_key, &hak_thread); /* may allocate: the heap is there */
 	return heap;
@@ -134,13 +138,13 @@ static HAK_COLD struct hak_heap *alloc_borrow(void)
 HAK_FN struct hak_heap *hak_alloc_heap(void)
 {
 	while (hak_likely(!hak_thread.inside)) {
-		struct hak_heap *heap = hak_thread.heap;
+		struct hak_heap *heap = hak_thread.own;
 
 		if (hak_unlikely(heap == &hak_empty_heap)) {
 			heap = alloc_attach();
 			if (!heap)
 				return NULL;
-			if (alloc_keeps_heap() && heap != hak_thread.heap)
+			if (alloc_keeps_heap() && heap != hak_thread.own)
 				continue; /* attaching allocated, and that call left the heap to a visitor */
 		}
 		switch (hak_heap_enter(heap)) {
@@ -151,7 +155,7 @@ HAK_FN struct hak_heap *hak_alloc_heap(void)
 		case HAK_ENTER_AGAIN: /* a handler, right before the heap was hidden */
 			return alloc_borrow();
 		case HAK_ENTER_LEFT: /* to its visitor */
-			hak_thread.heap = &hak_empty_heap;
+			hak_thread.own = hak_thread.heap = &hak_empty_heap;
 			break;
 		}
 	}
@@ -313,12 +317,60 @@ static bool alloc_is_passed(size_t size)
 	return hak_setting(disable) || (!hak_setting(tiny_use_superslab) && size <= HAK_TINY_MAX);
 }
 
+/* HAKMEM_SECURE: a block of the thread's own cache; NULL: there is none. */
+static void *alloc_pop_secured(unsigned class)
+{
+	struct hak_heap *heap = hak_thread.own;
+	void *p;
+
+	if (hak_thread.inside) /* a signal handler */
+		return NULL;
+	hak_heap_hide_parcels(heap);
+	p = hak_secure_pop(heap, class);
+	hak_heap_show_parcels();
+	return p;
+}
+
+/* A block of the cache instead of the one that a refill brought, which is the lowest. */
+static void *alloc_exchange_secured(unsigned class, void *p)
+{
+	struct hak_heap *heap = hak_thread.own;
+
+	if (hak_thread.inside || !alloc_is_mine(heap, alloc_tag(p)))
+		return p;
+	hak_heap_hide_parcels(heap);
+	p = hak_secure_exchange(heap, class, p);
+	hak_heap_show_parcels();
+	return p;
+}
+
+/* HAKMEM_SECURE: all requests.  align 1: as malloc; zero: the memory must be. */
+static HAK_NOINLINE void *alloc_secured(size_t size, size_t align, bool zero)
+{
+	size_t room = hak_secure_room(size);
+	unsigned class = align > 1 ? hak_class_of_aligned(room, align) : alloc_class_of(room);
+	bool is_zero = false;
+	void *p;
+
+	if (class == HAK_CLASS_COUNT) {
+		p = alloc_any(size ? size : 1, align, class, &is_zero);
+	} else {
+		p = alloc_pop_secured(class);
+		if (!p && (p = alloc_any(size, 1, class, &is_zero)) != NULL)
+			p = alloc_exchange_secured(class, p);
+		is_zero = p && hak_secure_hand_out(p, size);
+	}
+	return p && zero && !is_zero ? memset(p, 0, size) : p;
+}
+
 HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 {
 	bool zero;
 
 	if (hak_unlikely(alloc_is_passed(size)) && hak_libc_is_there())
 		return hak_libc_malloc(size);
+	if (hak_unlikely(hak_setting(secure)))
+		return alloc_secured(size, 1, false);
 	return alloc_any(size, 1, alloc_class_of(size), &zero);
 }
 
@@ -335,6 +387,8 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 		return p;
 	if (hak_libc_passes())
 		return hak_libc_aligned(align, size);
+	if (hak_unlikely(hak_setting(secure)))
+		return alloc_secured(size, align, false);
 	if (class < HAK_CLASS_COUNT)
 		return alloc_any(size, 1, class, &zero);
 	return alloc_any(size ? size : 1, align, class, &zero);
@@ -367,6 +421,8 @@ HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
 
 	if (hak_unlikely(hak_mul_overflow(count, size, &size)))
 		return alloc_fail();
+	if (hak_unlikely(hak_setting(secure)))
+		return alloc_secured(size, 1, true);
 	if (size < ALLOC_ZERO_ASK)
 		return (p = hak_hot_malloc(size)) ? memset(p, 0, size) : p;
 	if (hak_unlikely(hak_libc_passes()))
@@ -382,6 +438,8 @@ HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
 
 static HAK_COLD void alloc_free_span(void *p, uint32_t tag)
 {
+	if (hak_unlikely(hak_setting(secure)) && alloc_is_start(p, tag))
+		hak_secure_wipe(p, tag == HAK_TAG_MID ? hak_mid_size(p) : hak_large_size(p));
 	if (tag == HAK_TAG_MID && alloc_is_start(p, tag))
 		hak_mid_free(p);
 	else if (tag == HAK_TAG_LARGE && alloc_is_start(p, tag))
@@ -420,6 +478,32 @@ static bool alloc_free_own(struct hak_heap *heap, void *p, unsigned class)
 	return true;
 }
 
+static HAK_NOINLINE void alloc_free_secured(void *p, uint32_t tag)
+{
+	struct hak_heap *heap = hak_thread.own;
+	struct hak_cache *cache;
+
+	hak_secure_take_back("free", p);
+	if (heap == &hak_empty_heap || hak_thread.inside) {
+		alloc_free_entered(p, tag);
+		return;
+	}
+	hak_heap_hide_parcels(heap);
+	p = hak_secure_delay(heap, p);
+	tag = p ? alloc_tag(p) : tag;
+	cache = &heap->caches[alloc_class(tag)];
+	if (p && !alloc_is_mine(heap, tag)) {
+		hak_refill_send(heap, p, tag);
+		p = NULL;
+	} else if (p && !hak_cache_is_full(cache)) {
+		*++cache->top = p;
+		p = NULL;
+	}
+	hak_heap_show_parcels();
+	if (p)
+		alloc_free_entered(p, tag);
+}
+
 HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 {
 	struct hak_heap *heap = hak_thread.heap;
@@ -430,7 +514,9 @@ HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 			alloc_free_span(p, tag);
 		return;
 	}
-	if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside && !alloc_is_mine(heap, tag))) {
+	if (hak_unlikely(hak_setting(secure))) {
+		alloc_free_secured(p, tag);
+	} else if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside && !alloc_is_mine(heap, tag))) {
 		hak_heap_hide_parcels(heap);
 		hak_refill_send(heap, p, tag);
 		hak_heap_show_parcels();
@@ -449,23 +535,43 @@ static bool alloc_is_size(unsigned class, size_t align, size_t size)
 	       (align ? hak_class_of_aligned(size, align) : alloc_class_of(size)) == class;
 }
 
-HAK_FN void hak_alloc_free_sized(void *p, size_t align, size_t size)
+static bool alloc_is_right_size(uint32_t tag, size_t have, size_t align, size_t size)
 {
-	const char *entry = align ? "free_aligned_sized" : "free_sized";
-	uint32_t tag;
-	size_t have;
-	bool foreign;
+	if (size == have)
+		return true;
+	if (!alloc_is_ours(tag)) /* one that could not be moved to a smaller place may be longer than what was asked for */
+		return size < have;
+	/* HAKMEM_SECURE=3 knows what was asked for, but of blocks from before the start */
+	return (hak_setting(secure) < HAK_SECURE_CANARY || have == hak_classes[alloc_class(tag)].size) &&
+	       alloc_is_size(alloc_class(tag), align, size);
+}
 
-	if (!p)
-		return;
-	tag = alloc_tag(p);
-	have = alloc_size(entry, p, tag, &foreign);
+static void alloc_check_size(const char *entry, const void *p, size_t align, size_t size)
+{
+	uint32_t tag = alloc_tag(p);
+	bool foreign;
+	size_t have = alloc_size(entry, p, tag, &foreign);
+
 	if (align && (uintptr_t)p % align != 0)
 		hak_say_fatal(HAK_FATAL_ALIGN_MISMATCH, entry, p, align);
-	/* a mid or large block that could not be moved to a smaller place may be longer than what was asked for */
-	if (!foreign && (alloc_is_ours(tag) ? !alloc_is_size(alloc_class(tag), align, size) : size > have))
+	if (!foreign && !alloc_is_right_size(tag, have, align, size))
 		hak_say_fatal(HAK_FATAL_SIZE_MISMATCH, entry, p, have);
+}
+
+HAK_FN void hak_alloc_free_sized(void *p, size_t align, size_t size)
+{
+	if (!p)
+		return;
+	alloc_check_size(align ? "free_aligned_sized" : "free_sized", p, align, size);
 	hak_hot_free(p);
+}
+
+/* C++ programs delete objects by pointers to other types, which many get away with: only HAKMEM_SECURE looks at the size. */
+HAK_FN HAK_NOINLINE void hak_alloc_delete_cold(void *p, size_t align, size_t size)
+{
+	if (hak_unlikely(hak_setting(secure)) && p)
+		alloc_check_size("operator delete", p, align, size);
+	hak_alloc_free_cold(p);
 }
 
 /* ---- realloc ---- */
@@ -495,6 +601,14 @@ static void *alloc_resize_span(void *p, uint32_t tag, size_t have, size_t size)
 	return alloc_move(p, have, size);
 }
 
+static HAK_COLD void *alloc_resize_secured(void *p, uint32_t tag, size_t have, size_t size)
+{
+	if (alloc_class_of(hak_secure_room(size)) != alloc_class(tag))
+		return alloc_move(p, have, size);
+	hak_secure_set_size(p, size);
+	return p;
+}
+
 HAK_FN void *hak_alloc_resize(void *p, size_t size)
 {
 	uint32_t tag;
@@ -513,6 +627,8 @@ HAK_FN void *hak_alloc_resize(void *p, size_t size)
 		return hak_libc_resize(p, size);
 	if (!alloc_is_ours(tag))
 		return alloc_resize_span(p, tag, have, size);
+	if (hak_unlikely(hak_setting(secure)))
+		return alloc_resize_secured(p, tag, have, size);
 	return alloc_is_fit(have, size) ? p : alloc_move(p, have, size);
 }
 

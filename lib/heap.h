@@ -1,6 +1,6 @@
 /* heap: what one thread owns: birth, death, adoption.  Floor 10.
  *
- * H1  A heap has at most one owner: the thread whose hak_thread.heap it is, or who took it off the idle list.
+ * H1  A heap has at most one owner: the thread whose hak_thread.own it is, or who took it off the idle list.
  * H2  Only the owner touches anything but `inbox`, `state` and `use`, and what H5 says.
  * H3  Heaps are never freed; an id names the same heap for ever.
  * H5  The cold half of a heap (bins, slabs, received) is touched only by who has entered it: mostly its owner, whose
@@ -21,6 +21,7 @@
 #include "parcel.h"
 #include "slab.h"
 #include "stats.h"
+#include "tunables.h"
 
 struct hak_cache {
 	void **top; /* the newest free block; *top is NULL if there is none */
@@ -38,6 +39,15 @@ struct hak_bin {
 	uint16_t prefill;              /* slabs to take at once next time */
 	bool flushing;                 /* the last cold call was a flush */
 	struct hak_bin_counts counts;
+};
+
+#define HAK_DELAY_SMALL 255u /* blocks to 4 KiB */
+#define HAK_DELAY_LARGE 15u  /* to 64 KiB */
+
+/* HAKMEM_SECURE=2: freed blocks of any heap, in two rings. */
+struct hak_delay {
+	unsigned small, large; /* the oldest, from the start of its ring */
+	void *blocks[HAK_DELAY_SMALL + HAK_DELAY_LARGE];
 };
 
 enum hak_heap_use { HAK_USE_NONE, HAK_USE_OWNER, HAK_USE_VISITOR, HAK_USE_LEFT };
@@ -60,6 +70,7 @@ struct hak_heap {
 	uint32_t inside_stamp;    /* hak_os_now() of the last purge inside slabs in use */
 	uint32_t inside_pause;    /* milliseconds until the next may be */
 	size_t inside_purged;     /* bytes free inside the heap's slabs then */
+	struct hak_delay *delay;  /* HAKMEM_SECURE=2: freed blocks that wait */
 	void **arrays[13];        /* unused cache arrays by size, linked through their first place */
 	struct hak_bin bins[HAK_CLASS_COUNT];
 	struct hak_heap_counts counts;
@@ -73,7 +84,8 @@ struct hak_heap {
 _Static_assert(sizeof(struct hak_cache) == HAK_CACHE_SIZE, "a class's offset leads to its cache");
 
 struct hak_thread {
-	struct hak_heap *heap;
+	struct hak_heap *heap;   /* what a hit uses: its own, or the empty one */
+	struct hak_heap *own;    /* the empty one if it has none */
 	struct hak_heap *inside; /* its heap, while the thread is in the cold half of it or of its parcels */
 	bool gone;               /* its end has been announced: it keeps no heap any more */
 	bool limiting;           /* it is giving memory back for HAKMEM_LIMIT's sake */
@@ -105,6 +117,12 @@ HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /*
 	return bin->capacity ? (uint32_t)(heap->caches[class].top - bin->array) : 0;
 }
 
+/* With HAKMEM_SECURE hits find the empty heap: every call is a cold one. */
+HAK_HOT struct hak_heap *hak_heap_shown(struct hak_heap *own)
+{
+	return hak_unlikely(hak_setting(secure)) ? &hak_empty_heap : own;
+}
+
 /* From here to the end a signal handler finds that the thread has no heap: it would meet caches that are half-written.  What
  * it allocates and frees borrows another. */
 HAK_HOT void hak_heap_hide(struct hak_heap *heap)
@@ -118,7 +136,7 @@ HAK_HOT void hak_heap_hide(struct hak_heap *heap)
 HAK_HOT void hak_heap_show(void)
 {
 	hak_signal_fence();
-	hak_thread.heap = hak_thread.inside;
+	hak_thread.heap = hak_heap_shown(hak_thread.inside);
 	hak_signal_fence();
 	hak_thread.inside = NULL;
 	hak_signal_fence();

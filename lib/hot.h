@@ -10,6 +10,7 @@
 /* Defined by alloc: what a miss does. */
 HAK_FN void *hak_alloc_cold(size_t size);
 HAK_FN void hak_alloc_free_cold(void *p);
+HAK_FN void hak_alloc_delete_cold(void *p, size_t align, size_t size);
 HAK_FN void *hak_alloc_medium(size_t size);
 
 /* Pops a block; NULL: a miss. */
@@ -47,7 +48,8 @@ HAK_HOT void *hak_hot_medium(size_t size)
 	return hak_likely(p != NULL) ? p : hak_alloc_cold(size);
 }
 
-HAK_HOT void hak_hot_free(void *p)
+/* False: not a hit. */
+HAK_HOT bool hak_hot_push(void *p)
 {
 	struct hak_heap *heap = hak_thread.heap;
 	size_t number = hak_registry_number(p);
@@ -55,25 +57,36 @@ HAK_HOT void hak_hot_free(void *p)
 	uintptr_t x;
 
 	if (hak_unlikely(number >= hak_registry_slabs())) /* NULL, foreign */
-		goto cold;
+		return false;
 	x = hak_registry_tag(number) ^ heap->tag;
 	if (hak_unlikely(x >= HAK_TAG_CLASSES)) /* another heap's, mid, large, nobody's */
-		goto cold;
+		return false;
 	top = hak_heap_cache(heap, x)->top;
 	hak_opaque(x);
 	if (hak_unlikely(hak_cache_place(top) == hak_heap_cache(heap, x)->end)) /* full */
-		goto cold;
+		return false;
 	hak_opaque(x);
 	if (hak_unlikely(!hak_class_is_start(hak_heap_cache(heap, x)->shape, p))) /* not a start, or perhaps not */
-		goto cold;
+		return false;
 	if (hak_unlikely(top[0] == p || top[-1] == p)) /* free, or perhaps */
-		goto cold;
+		return false;
 	top[1] = p;
 	hak_opaque(x);
 	hak_heap_cache(heap, x)->top++;
-	return;
-cold:
-	hak_alloc_free_cold(p);
+	return true;
+}
+
+HAK_HOT void hak_hot_free(void *p)
+{
+	if (hak_unlikely(!hak_hot_push(p)))
+		hak_alloc_free_cold(p);
+}
+
+/* operator delete: a hit does not look at the size. */
+HAK_HOT void hak_hot_delete(void *p, size_t align, size_t size)
+{
+	if (hak_unlikely(!hak_hot_push(p)))
+		hak_alloc_delete_cold(p, align, size);
 }
 
 #endif

@@ -213,6 +213,11 @@ static void *abi_new_aligned(size_t size, size_t align)
 #define ABI_DELETE_2(name, type)                                                                            \
 	HAK_API void name(void *p, type x);                                                                  \
 	HAK_API void name(void *p, type x) { (void)x, hak_hot_free(p); }
+#define ABI_DELETE_SIZED(name)                                                                              \
+	HAK_API void name()(void *p, size_t size);                                                           \
+	HAK_API void name()(void *p, size_t size) { hak_hot_delete(p, 0, size); }                            \
+	HAK_API void name(St11align_val_t)(void *p, size_t size, size_t align);                              \
+	HAK_API void name(St11align_val_t)(void *p, size_t size, size_t align) { hak_hot_delete(p, align, size); }
 #define ABI_DELETE_3(name, type2, type3)                                                                    \
 	HAK_API void name(void *p, type2 x, type3 y);                                                        \
 	HAK_API void name(void *p, type2 x, type3 y) { (void)x, (void)y, hak_hot_free(p); }
@@ -223,12 +228,10 @@ ABI_DELETE_1(_ZdlPv)
 ABI_DELETE_1(_ZdaPv)
 ABI_DELETE_2(_ZdlPvRKSt9nothrow_t, const void *)
 ABI_DELETE_2(_ZdaPvRKSt9nothrow_t, const void *)
-ABI_DELETE_2(DELETE_NAME(), size_t)
-ABI_DELETE_2(DELETE_ARRAY_NAME(), size_t)
+ABI_DELETE_SIZED(DELETE_NAME)
+ABI_DELETE_SIZED(DELETE_ARRAY_NAME)
 ABI_DELETE_2(_ZdlPvSt11align_val_t, size_t)
 ABI_DELETE_2(_ZdaPvSt11align_val_t, size_t)
-ABI_DELETE_3(DELETE_NAME(St11align_val_t), size_t, size_t)
-ABI_DELETE_3(DELETE_ARRAY_NAME(St11align_val_t), size_t, size_t)
 ABI_DELETE_3(_ZdlPvSt11align_val_tRKSt9nothrow_t, size_t, const void *)
 ABI_DELETE_3(_ZdaPvSt11align_val_tRKSt9nothrow_t, size_t, const void *)
 

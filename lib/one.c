@@ -26,6 +26,7 @@
 #include "heap.c"
 #include "misuse.c"
 #include "refill.c"
+#include "secure.c"
 #include "background.c"
 #include "explain.c"
 #include "view.c"

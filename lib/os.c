@@ -30,6 +30,10 @@ typedef struct { long seconds, nanoseconds; } os_futex_time;
 
 #define OS_FUTEX_WAIT 128 /* FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE: musl has no <linux/futex.h> */
 #define OS_FUTEX_WAKE 129
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -118,6 +122,17 @@ HAK_FN uint64_t hak_os_random(void)
 	return x ^ x >> 31;
 }
 
+HAK_FN uint64_t hak_os_secret(void)
+{
+	uint64_t secret = 0;
+
+#ifdef SYS_getrandom
+	if (os_call(SYS_getrandom, (long)&secret, sizeof(secret), 1 /* GRND_NONBLOCK */, 0) == sizeof(secret))
+		return secret;
+#endif
+	return hak_os_random();
+}
+
 HAK_FN uint32_t hak_os_now(void)
 {
 	struct timespec t = { 0, 0 };
@@ -186,6 +201,24 @@ HAK_FN bool hak_os_populate(void *at, size_t size)
 {
 	int saved = errno;
 	bool ok = !os_must_fail() && madvise(at, size, MADV_POPULATE_WRITE) == 0;
+
+	errno = saved;
+	return ok;
+}
+
+HAK_FN bool hak_os_guard(void *at, size_t size)
+{
+	int saved = errno;
+	bool ok = !os_must_fail() && madvise(at, size, MADV_GUARD_INSTALL) == 0;
+
+	errno = saved;
+	return ok;
+}
+
+HAK_FN bool hak_os_unguard(void *at, size_t size)
+{
+	int saved = errno;
+	bool ok = madvise(at, size, MADV_GUARD_REMOVE) == 0;
 
 	errno = saved;
 	return ok;

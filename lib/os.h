@@ -18,6 +18,7 @@ extern unsigned hak_os_fail_count;
 HAK_FN size_t hak_os_page_size(void);
 HAK_FN bool hak_os_is_secure(void); /* AT_SECURE: the environment is an attacker's */
 HAK_FN uint64_t hak_os_random(void); /* for places, not for secrets; one thread at a time */
+HAK_FN uint64_t hak_os_secret(void); /* from the kernel, nobody can guess it; at start only */
 HAK_FN uint32_t hak_os_now(void); /* milliseconds, coarse, wraps after 49 days */
 
 HAK_FN void *hak_os_map(size_t size);                             /* anywhere; NULL if refused */
@@ -28,6 +29,8 @@ HAK_FN bool hak_os_purge(void *at, size_t size);                  /* contents be
 HAK_FN bool hak_os_populate(void *at, size_t size);               /* makes all pages present; Linux 5.14 */
 HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge);    /* or never; false: the kernel knows neither */
 HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size); /* `to` is replaced; if it fails, perhaps unmapped */
+HAK_FN bool hak_os_guard(void *at, size_t size);                  /* every touch is a fault, and no mapping more; Linux 6.13 */
+HAK_FN bool hak_os_unguard(void *at, size_t size);                /* its contents are zero */
 HAK_FN bool hak_os_protect_read(void *at, size_t size);
 HAK_FN bool hak_os_protect_write(void *at, size_t size);
 

@@ -1,5 +1,7 @@
 #include "refill.h"
 
+#include <string.h>
+
 #include "batch.h"
 #include "journal.h"
 #include "large.h"
@@ -62,10 +64,40 @@ static void refill_unlink(struct hak_bin *bin, struct hak_slab *slab)
 		bin->last = slab->prev;
 }
 
+#define REFILL_GUARD_EACH 4u /* one span in so many, with HAKMEM_SECURE=2 */
+
+/* The slab behind the span, if it is free, becomes a guard: no memory and no mapping more. */
+static HAK_COLD void refill_guard(struct hak_heap *heap, unsigned class, size_t number)
+{
+	struct hak_slab *slab = hak_slab_head(number);
+	size_t behind = number + hak_classes[class].slabs;
+	bool dirty;
+
+	if (number / REFILL_GUARD_EACH % REFILL_GUARD_EACH != (heap->tag >> HAK_TAG_SHIFT) % REFILL_GUARD_EACH ||
+	    behind / HAK_SS_SLABS != number / HAK_SS_SLABS || !hak_pool_take_at(behind, 1, &dirty))
+		return;
+	if (hak_os_guard(hak_registry_address(behind), HAK_SLAB_SIZE)) {
+		slab->fresh |= HAK_FRESH_GUARD;
+		hak_count(&heap->bins[class].counts.slabs_taken, 1);
+	} else {
+		hak_pool_give(behind / HAK_SS_SLABS, UINT32_C(1) << behind % HAK_SS_SLABS, dirty);
+	}
+}
+
+/* How many slabs more go with this one. */
+static unsigned refill_unguard(const struct hak_slab *slab)
+{
+	size_t behind = slab->number + hak_classes[slab->class].slabs;
+
+	if (hak_likely(!(slab->fresh & HAK_FRESH_GUARD)))
+		return 0;
+	return hak_os_unguard(hak_registry_address(behind), HAK_SLAB_SIZE);
+}
+
 static void refill_give_slab(struct hak_bin *bin, struct hak_slab *slab)
 {
 	size_t number = slab->number;
-	unsigned slabs = hak_classes[slab->class].slabs;
+	unsigned slabs = hak_classes[slab->class].slabs + refill_unguard(slab);
 	bool dirty = !(slab->fresh & HAK_FRESH_CLEAN);
 
 	bin->prefill = 1;
@@ -113,7 +145,11 @@ static void refill_open(struct hak_heap *heap, unsigned class, size_t number, bo
 	struct hak_bin *bin = &heap->bins[class];
 	struct hak_slab *slabs = hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->slabs, relaxed);
 
+	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_CANARY) && !zero)
+		memset(hak_registry_address(number), 0, hak_classes[class].slabs * HAK_SLAB_SIZE);
 	hak_slab_open(number, class, zero);
+	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_CANARY))
+		slabs[number % HAK_SS_SLABS].fresh |= HAK_FRESH_WIPED;
 	hak_registry_set_tags(number, hak_classes[class].slabs, heap->tag | class * HAK_CACHE_SIZE);
 	refill_link_last(bin, &slabs[number % HAK_SS_SLABS]);
 	bin->empty++;
@@ -186,7 +222,11 @@ static bool refill_take_span(struct hak_heap *heap, unsigned class)
 
 static bool refill_take(struct hak_heap *heap, unsigned class)
 {
-	return hak_classes[class].slabs == 1 ? refill_take_single(heap, class) : refill_take_span(heap, class);
+	bool ok = hak_classes[class].slabs == 1 ? refill_take_single(heap, class) : refill_take_span(heap, class);
+
+	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_WIPE) && ok)
+		refill_guard(heap, class, heap->bins[class].last->number);
+	return ok;
 }
 
 /* Sees to it that the bin has a slab with free blocks. */
@@ -749,8 +789,25 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 
 /* ---- the end ---- */
 
+/* What waits waits no longer. */
+static HAK_COLD void refill_end_delay(struct hak_heap *heap)
+{
+	for (unsigned i = 0; i < HAK_COUNT_OF(heap->delay->blocks); i++) {
+		void *p = heap->delay->blocks[i];
+		uint32_t tag = p ? hak_registry_tag(hak_registry_number(p)) : heap->tag;
+
+		heap->delay->blocks[i] = NULL;
+		if (p && (tag ^ heap->tag) < HAK_TAG_CLASSES)
+			refill_put_home(&heap->bins[(tag ^ heap->tag) / HAK_CACHE_SIZE], p);
+		else if (p)
+			hak_refill_send(heap, p, tag);
+	}
+}
+
 HAK_FN void hak_refill_settle(struct hak_heap *heap)
 {
+	if (hak_unlikely(heap->delay != NULL))
+		refill_end_delay(heap);
 	hak_refill_drain(heap);
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		struct hak_bin *bin = &heap->bins[c];
@@ -762,6 +819,8 @@ HAK_FN void hak_refill_settle(struct hak_heap *heap)
 
 HAK_FN void hak_refill_leave(struct hak_heap *heap)
 {
+	if (hak_unlikely(heap->delay != NULL))
+		refill_end_delay(heap);
 	refill_push_all(heap);
 	hak_refill_settle(heap);
 	hak_heap_release(heap);

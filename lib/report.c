@@ -186,7 +186,7 @@ static size_t report_empty_slabs(void)
 	size_t slabs = 0;
 
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
-		slabs += (size_t)hak_thread.heap->bins[c].empty * hak_classes[c].slabs;
+		slabs += (size_t)hak_thread.own->bins[c].empty * hak_classes[c].slabs;
 	return slabs;
 }
 

@@ -24,6 +24,8 @@ struct hak_slab {
 enum hak_fresh {
 	HAK_FRESH_CLEAN = 1, /* no block was handed out since the kernel gave the memory */
 	HAK_FRESH_ZERO = 2,  /* bits[1] tells which blocks never were: in spans of at most 64 blocks */
+	HAK_FRESH_WIPED = 8,  /* HAKMEM_SECURE=3: what is free is zero */
+	HAK_FRESH_GUARD = 16, /* the slab behind the span is a guard, and goes with it */
 	HAK_FRESH_PURGED = 4, /* no block was put back since its free pages were purged */
 };
 
@@ -44,6 +46,14 @@ HAK_HOT struct hak_slab *hak_slab_head(size_t number)
 HAK_HOT void hak_slab_prefetch(size_t number)
 {
 	hak_prefetch_write(hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->slabs, relaxed) + number % HAK_SS_SLABS);
+}
+
+#define HAK_MARK_WORDS (HAK_BLOCKS_MAX / 64) /* of a slab */
+
+/* A bit for each block of the span that begins here, set while the program does not hold it; only with HAKMEM_SECURE. */
+HAK_HOT _Atomic uint64_t *hak_slab_marks(const struct hak_slab *slab)
+{
+	return hak_registry_slot(slab->number / HAK_SS_SLABS)->marks + slab->number % HAK_SS_SLABS * HAK_MARK_WORDS;
 }
 
 HAK_HOT char *hak_slab_base(const struct hak_slab *slab) { return hak_registry_address(slab->number); }

@@ -15,6 +15,7 @@
 #include "policy.h"
 #include "refill.h"
 #include "report.h"
+#include "secure.h"
 #include "superslab.h"
 #include "tunables.h"
 
@@ -23,9 +24,9 @@ extern char **environ;
 /* The thread's heap goes to the idle list. */
 static void start_leave_heap(void)
 {
-	struct hak_heap *heap = hak_thread.heap;
+	struct hak_heap *heap = hak_thread.own;
 
-	hak_thread.heap = &hak_empty_heap;
+	hak_thread.own = hak_thread.heap = &hak_empty_heap;
 	if (heap != &hak_empty_heap && hak_heap_enter(heap) == HAK_ENTER_OK)
 		hak_refill_leave(heap);
 }
@@ -46,6 +47,13 @@ static void start_pass(void)
 {
 	hak_deepbind_passes = true;
 	start_leave_heap();
+}
+
+/* HAKMEM_SECURE holds for all blocks or for none: where another thread allocates already, for none. */
+static void start_secure(void)
+{
+	if (hak_setting(secure) && (hak_libc_passes() || hak_setting(tiny_front_direct) || !hak_alloc_start() || !hak_secure_start()))
+		hak_tunables_set_value(HAK_TUNABLE_ID_secure, 0);
 }
 
 /* Our handlers are registered early, so ours is the last to prepare and the first after.  A lock that the thread is inside
@@ -78,7 +86,7 @@ static void start_fork_parent(void)
 
 static void start_fork_child(void)
 {
-	hak_heap_after_fork(hak_thread.inside ? hak_thread.inside : hak_thread.heap);
+	hak_heap_after_fork(hak_thread.inside ? hak_thread.inside : hak_thread.own);
 	hak_pool_after_fork();
 	hak_background_after_fork();
 	hak_registry_after_fork();
@@ -96,6 +104,7 @@ HAK_FN void hak_start(void)
 	hak_conf_read(hak_conf_path(environ, is_secure));
 	hak_tunables_read(environ, is_secure);
 	hak_limit_start();
+	start_secure();
 	hak_tunables_seal();
 	if (hak_setting(verbose) && hak_conf_refused())
 		hak_say_line("%s: lines that are ignored: %u (hakmem check names them)", hak_conf_path(environ, is_secure),

@@ -14,10 +14,19 @@ static _Atomic size_t superslab_mapped;
 static _Atomic size_t superslab_partial; /* slot + 1 of the one that is mapped in part, if nobody is at it */
 static _Atomic bool superslab_begun;     /* somebody maps the first, or did */
 
+static bool superslab_make_marks(struct hak_slot *slot)
+{
+	if (!slot->marks)
+		slot->marks = hak_meta_alloc(HAK_SS_SLABS * HAK_MARK_WORDS * sizeof(*slot->marks), HAK_LINE);
+	return slot->marks != NULL;
+}
+
 static bool superslab_make_heads(struct hak_slot *slot)
 {
 	struct hak_slab *slabs;
 
+	if (hak_setting(secure) && !superslab_make_marks(slot))
+		return false;
 	if (hak_load(&slot->slabs, relaxed))
 		return true;
 	slabs = hak_meta_alloc(HAK_SS_SLABS * sizeof(struct hak_slab), HAK_LINE);
@@ -165,6 +174,15 @@ HAK_FN void hak_superslab_shrink(size_t keep)
 	for (size_t s = hak_load(&hak_registry.high, relaxed); s-- > 0 && superslab_free() > keep;)
 		superslab_unmap(s);
 	hak_registry_return_end();
+}
+
+HAK_FN bool hak_superslab_mark_all(void)
+{
+	bool ok = true;
+
+	for (size_t s = 0; s < hak_load(&hak_registry.high, relaxed) && ok; s++)
+		ok = !hak_load(&hak_registry_slot(s)->slabs, relaxed) || superslab_make_marks(hak_registry_slot(s));
+	return ok;
 }
 
 HAK_FN size_t hak_superslab_count(void) { return hak_load(&superslab_mapped, relaxed); }

@@ -16,6 +16,7 @@ HAK_FN void hak_superslab_ahead(void); /* if less than one is free: one more, it
 HAK_FN void hak_superslab_shrink(size_t keep); /* unmaps wholly free SuperSlabs until about `keep` are left */
 HAK_FN size_t hak_superslab_keep(void);     /* free ones that stay mapped: HAKMEM_SS_LRU_SIZE, or as many as are used */
 HAK_FN bool hak_superslab_is_surplus(void); /* more free ones than that, perhaps */
+HAK_FN bool hak_superslab_mark_all(void);   /* HAKMEM_SECURE, at start: marks, all clear, for those that there are */
 HAK_FN size_t hak_superslab_count(void);    /* mapped */
 
 #endif

@@ -41,6 +41,9 @@ enum hak_tunable_id {
 #define HAK_IF_LIVE_START(...)
 #define HAK_IF_LIVE_LIVE(...) __VA_ARGS__
 
+/* HAKMEM_SECURE */
+enum hak_secure { HAK_SECURE_OFF, HAK_SECURE_CHECK, HAK_SECURE_WIPE, HAK_SECURE_CANARY };
+
 struct hak_settings {
 #define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, ...)                                  \
 	HAK_IF_START_##stability(HAK_TYPE_##type id;)

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* HAKMEM_SECURE: what each level adds.  Each point runs in a process of its own that begins with the setting.
+ * Links: library. */
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "tap.h"
+
+#define COUNT 500
+
+void free_sized(void *p, size_t size);
+#if SIZE_MAX == UINT_MAX
+void delete_sized(void *p, size_t size) __asm__("_ZdlPvj");
+#else
+void delete_sized(void *p, size_t size) __asm__("_ZdlPvm");
+#endif
+
+static void *again(void *p)
+{
+	void *volatile same = p;
+
+	return same;
+}
+
+static char *filled(size_t size)
+{
+	char *p = malloc(size);
+
+	need(p != NULL);
+	memset(p, 0x5a, size);
+	return p;
+}
+
+/* ---- what holds: exit status 0 ---- */
+
+/* Of all entries: contents stay, and memory of calloc is zero. */
+static void works(void)
+{
+	static char *blocks[COUNT];
+	static size_t sizes[COUNT];
+	uint32_t random = 1;
+
+	for (int i = 0; i < 200000; i++) {
+		size_t at = (random = random * 1664525 + 1013904223) >> 8, slot = at % COUNT;
+		size_t size = at % 97 == 0 ? at % 300000 : at % 2000;
+		bool zero = at & 1024;
+		char *p;
+
+		for (size_t k = 0; k < sizes[slot]; k += 61)
+			hold(blocks[slot][k] == (char)slot);
+		if (at % 3 == 0 && size > 0) {
+			p = realloc(blocks[slot], size);
+			for (size_t k = 0; k < size && k < sizes[slot]; k += 61)
+				hold(p[k] == (char)slot);
+		} else {
+			free(blocks[slot]);
+			p = zero ? calloc(1, size) : at % 5 == 0 ? memalign(64, size) : malloc(size);
+			for (size_t k = 0; k < size && zero; k++)
+				hold(p[k] == 0);
+		}
+		hold(malloc_usable_size(p) >= size);
+		blocks[slot] = p;
+		sizes[slot] = size;
+		memset(p, (char)slot, size);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		free(blocks[i]);
+		blocks[i] = NULL;
+		sizes[i] = 0;
+	}
+}
+
+static void *thread_works(void *with)
+{
+	works();
+	free(with);
+	return NULL;
+}
+
+static void works_in_threads(void)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < 3; i++) {
+		void *p = malloc(100);
+
+		need(pthread_create(&thread, NULL, thread_works, p) == 0);
+		pthread_join(thread, NULL);
+	}
+}
+
+static void is_wiped(void)
+{
+	char *p = filled(1000);
+
+	free(p);
+	p = again(p);
+	for (int i = 0; i < 1000; i++)
+		hold(p[i] == 0);
+}
+
+static void is_wiped_mid(void)
+{
+	char *p = filled(300000);
+
+	free(p);
+	p = again(p);
+	for (int i = 0; i < 300000; i++)
+		hold(p[i] == 0);
+}
+
+static void waits(void)
+{
+	char *p = malloc(100);
+
+	free(p);
+	for (int i = 0; i < 200; i++) {
+		char *q = malloc(100);
+
+		hold(q != p);
+		free(q);
+	}
+}
+
+static void has_no_order(void)
+{
+	char *before = malloc(100);
+	int up = 0;
+
+	for (int i = 0; i < COUNT; i++) {
+		char *p = malloc(100);
+
+		up += p > before && p < before + 200;
+		before = p;
+	}
+	hold(up < COUNT / 2);
+}
+
+static void knows_sizes(void)
+{
+	for (size_t size = 0; size <= 65536; size += size < 300 ? 1 : 997) {
+		char *p = malloc(size);
+
+		hold(malloc_usable_size(p) == size);
+		memset(p, 1, size);
+		p = realloc(p, size + 3);
+		hold(malloc_usable_size(p) == size + 3 || size + 3 > 65528);
+		free(p);
+	}
+}
+
+/* ---- what dies ---- */
+
+static void writes_1_behind(void)
+{
+	char *volatile p = malloc(100);
+
+	p[100] = 0;
+	free(p);
+}
+
+static void writes_1_behind_all(void)
+{
+	char *volatile p = malloc(104); /* 112 bytes with the trailer: nothing between */
+
+	p[104] ^= 1;
+	free(p);
+}
+
+static void writes_behind_and_resizes(void)
+{
+	char *volatile p = malloc(40);
+
+	memset(p, 1, 44);
+	p = realloc(p, 1000);
+}
+
+static void writes_freed(void)
+{
+	char *volatile p = malloc(100);
+
+	free(p);
+	p[50] = 1;
+	for (int i = 0; i < 10000; i++)
+		free(malloc(100));
+}
+
+static void frees_wrong_size(void) { free_sized(malloc(100), 101); }
+
+static void deletes_wrong_size(void) { delete_sized(malloc(100), 50); }
+
+static void frees_later(void)
+{
+	void *blocks[20];
+
+	for (int i = 0; i < 20; i++)
+		blocks[i] = malloc(100);
+	for (int i = 0; i < 20; i++)
+		free(blocks[i]);
+	free(again(blocks[7]));
+}
+
+static void *thread_free(void *p)
+{
+	free(p);
+	return NULL;
+}
+
+static void frees_in_thread_and_here(void)
+{
+	pthread_t thread;
+	void *p = malloc(100);
+
+	need(pthread_create(&thread, NULL, thread_free, p) == 0);
+	pthread_join(thread, NULL);
+	free(again(p));
+}
+
+static void frees_never_given(void)
+{
+	char *low = malloc(4000), *high = malloc(4000);
+
+	free(again((low > high ? low : high) + 4096));
+}
+
+static const struct point {
+	const char *name;
+	void (*run)(void);
+	int from;         /* the lowest level for which it holds */
+	const char *dies; /* of that: entry and words; NULL: it lives */
+} points[] = {
+	{ "all entries work", works, 0, NULL },
+	{ "all entries work in threads", works_in_threads, 0, NULL },
+	{ "freed memory is zero", is_wiped, 2, NULL },
+	{ "freed memory of a larger block is zero", is_wiped_mid, 2, NULL },
+	{ "a freed block waits", waits, 2, NULL },
+	{ "blocks have no order", has_no_order, 2, NULL },
+	{ "usable sizes are exact", knows_sizes, 3, NULL },
+	{ "a double free later", frees_later, 1, "free: double free of a block of 112 bytes" },
+	{ "a double free in two threads", frees_in_thread_and_here, 1, "free: double free of a block of 112 bytes" },
+	{ "free of a block that was never given out", frees_never_given, 1, "free: double free of a block of 4096 bytes" },
+	{ "a byte behind", writes_1_behind, 3, "free: the program wrote behind the end of the block of 112 bytes" },
+	{ "a byte behind a full block", writes_1_behind_all, 3,
+	  "free: the program wrote behind the end of the block of 112 bytes" },
+	{ "bytes behind, and realloc", writes_behind_and_resizes, 3,
+	  "realloc: the program wrote behind the end of the block of 48 bytes" },
+	{ "a write after free", writes_freed, 3, "malloc: the program wrote to the block of 112 bytes after it was freed" },
+	{ "a size wrong by one", frees_wrong_size, 3, "free_sized: the size is wrong: the block has 100 bytes" },
+	{ "operator delete with a wrong size", deletes_wrong_size, 3,
+	  "operator delete: the size is wrong: the block has 100 bytes" },
+};
+
+struct job {
+	size_t point;
+	int level;
+};
+
+static void start(const void *with)
+{
+	const struct job *job = with;
+	char text[24], level[2] = { (char)('0' + job->level), '\0' };
+	char *arguments[] = { (char[]){ "t-secure" }, text, NULL };
+
+	snprintf(text, sizeof(text), "%zu", job->point);
+	setenv("HAKMEM_SECURE", level, 1);
+	execv("/proc/self/exe", arguments);
+	_exit(99);
+}
+
+/* "hakmem: free(0x123): words" has the entry "free" and these words. */
+static bool says(const char *line, const char *expected)
+{
+	size_t entry = strcspn(expected, ":");
+	const char *at = strstr(line, "): ");
+
+	return strncmp(line, "hakmem: ", 8) == 0 && strncmp(line + 8, expected, entry) == 0 && line[8 + entry] == '(' &&
+	       at != NULL && strncmp(at + 3, expected + entry + 2, strlen(expected + entry + 2)) == 0 &&
+	       strcmp(at + 3 + strlen(expected + entry + 2), "\n") == 0;
+}
+
+static void try(size_t i, int level)
+{
+	const struct point *point = &points[i];
+	struct job job = { i, level };
+	struct capture child;
+	bool is_good;
+
+	capture(&child, start, &job);
+	if (point->dies)
+		is_good = WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT && says(child.words, point->dies);
+	else
+		is_good = child.status == 0 && child.words[0] == '\0';
+	if (!ok(is_good, "HAKMEM_SECURE=%d: %s", level, point->name))
+		note("status 0x%x, words: %s", (unsigned)child.status, child.words);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2) {
+		points[strtoul(argv[1], NULL, 10)].run();
+		return failures() != 0;
+	}
+	for (int level = 0; level <= 3; level++)
+		for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+			if (level >= points[i].from)
+				try(i, level);
+	return done();
+}
