@@ -180,8 +180,10 @@ HAK_FN void hak_alloc_leave(struct hak_heap *heap)
 static HAK_COLD void alloc_reclaim(struct hak_heap *heap)
 {
 	hak_registry_return_begin();
-	if (heap)
+	if (heap) {
+		hak_refill_send_all(heap);
 		hak_refill_settle(heap);
+	}
 	hak_refill_visit_all();
 	hak_large_trim(hak_os_now(), 0);
 	hak_batch_purge_all();
@@ -251,6 +253,22 @@ static HAK_COLD bool alloc_within_limit(size_t size)
 	return beyond != HAK_LIMIT_HARD;
 }
 
+/* A free block in a slab of an idle heap, which nobody else reaches while there is memory. */
+static HAK_COLD void *alloc_from_idle(unsigned class)
+{
+	void *p = NULL;
+
+	for (uint32_t i = 0; i < hak_heap_count() && !p; i++) {
+		struct hak_heap *heap = hak_heap_find(HAK_OWNER_FIRST + i);
+
+		if (!heap || !hak_heap_try_visit(heap) || hak_heap_enter(heap) != HAK_ENTER_OK)
+			continue; /* with a visitor inside, who makes it idle again */
+		p = hak_refill(heap, class);
+		hak_refill_leave(heap);
+	}
+	return p;
+}
+
 /* After the first failure.  While other threads purge and unmap there is another try, and after some a short sleep: what they
  * have taken out of sight comes back.  Bounded, as in a process made without fork's handlers they may not be there. */
 static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t align, unsigned class, bool *zero)
@@ -264,6 +282,8 @@ static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t al
 		if (!*heap)
 			*heap = hak_alloc_heap();
 		p = alloc_once(*heap, size, align, class, zero);
+		if (!p && class < HAK_CLASS_COUNT)
+			p = alloc_from_idle(class);
 		if (p || hak_registry_is_settled(returned))
 			break;
 		if (i >= ALLOC_PATIENCE / 2)

@@ -527,6 +527,8 @@ static void refill_push_all(struct hak_heap *heap)
 	heap->sent_ticks = heap->ticks;
 }
 
+HAK_FN void hak_refill_send_all(struct hak_heap *heap) { refill_push_all(heap); }
+
 static void refill_tick(struct hak_heap *heap)
 {
 	heap->ticks++;

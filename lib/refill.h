@@ -13,6 +13,7 @@ HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero
 HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p);   /* free into a full cache */
 HAK_FN void hak_refill_send(struct hak_heap *heap, void *p, uint32_t tag);      /* free of another heap's block */
 HAK_FN void hak_refill_drain(struct hak_heap *heap);                            /* empties the inbox */
+HAK_FN void hak_refill_send_all(struct hak_heap *heap); /* parcels that are not full too */
 HAK_FN void hak_refill_settle(struct hak_heap *heap); /* gives back all that the caches and the inbox hold */
 HAK_FN void hak_refill_leave(struct hak_heap *heap);  /* settles, sends, and makes the heap idle */
 HAK_FN void hak_refill_visit_all(void);   /* empties the inboxes of all heaps that nobody is inside */

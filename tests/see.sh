@@ -336,7 +336,7 @@ if compiles churn > "$work/said" 2>&1; then
 	# Where no other process is: tests that run meanwhile must not be disturbed.
 	if unshare -m -p -f --mount-proc true > "$work/said" 2>&1; then
 		point 'trim all' says 0 '(churn): asked; it will' unshare -m -p -f --mount-proc sh -c \
-			"LD_PRELOAD='$library' '$work/churn' idle > '$work/there' & sleep 1; '$hakmem' trim all; status=\$?; kill \$!; exit \$status"
+			"LD_PRELOAD='$library' '$work/churn' idle > '$work/there' & sleep 4; '$hakmem' trim all; status=\$?; kill \$!; exit \$status"
 	else
 		skip 'trim all' 'no namespace of processes can be made here'
 	fi

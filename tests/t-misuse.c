@@ -236,7 +236,7 @@ int main(void)
 	dies("double free", free_twice_and_on, 5000, "free", "double free of a block of 5120 bytes");
 	dies("double free", free_twice, 100000, "free", NO_BLOCK);
 	dies("double free", free_twice, 2 * MIB, "free", NO_BLOCK);
-	dies("double free", free_twice, 3 * MIB, "free", NO_BLOCK);
+	dies("double free", free_twice, 4 * MIB, "free", NO_BLOCK);
 	dies("interior free", free_inside_and_on, 64, "free",
 	     "the pointer leads into a block of 64 bytes, not to its start");
 	dies("interior free", free_inside_and_on, 320, "free",
@@ -255,8 +255,8 @@ int main(void)
 	dies("odd free", free_odd, 200000, "free", "the pointer leads into a block of 262144 bytes, not to its start");
 	dies("free of a variable", free_variable, 64, "free", "no allocator gave out this pointer");
 	dies("realloc after free", resize_freed, 100000, "realloc", NO_BLOCK);
-	dies("realloc after free", resize_freed, 3 * MIB, "realloc", NO_BLOCK);
-	dies("malloc_usable_size after free", ask_freed, 3 * MIB, "malloc_usable_size", NO_BLOCK);
+	dies("realloc after free", resize_freed, 4 * MIB, "realloc", NO_BLOCK);
+	dies("malloc_usable_size after free", ask_freed, 4 * MIB, "malloc_usable_size", NO_BLOCK);
 	dies("wrong size", free_wrong_size, 100, "free_sized", "the size is wrong: the block has 112 bytes");
 	dies("wrong size", free_wrong_aligned_size, 128, "free_aligned_sized",
 	     "the size is wrong: the block has 128 bytes");
