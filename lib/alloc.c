@@ -15,6 +15,7 @@
 #include "misuse.h"
 #include "os.h"
 #include "refill.h"
+#include "remote.h"
 #include "say.h"
 #include "secure.h"
 #include "superslab.h"
@@ -166,7 +167,7 @@ HAK_FN struct hak_heap *hak_alloc_heap(void)
 HAK_FN void hak_alloc_leave(struct hak_heap *heap)
 {
 	if (hak_unlikely(heap != hak_thread.inside)) {
-		hak_refill_leave(heap);
+		hak_remote_leave(heap);
 		return;
 	}
 	hak_heap_show();
@@ -181,10 +182,10 @@ static HAK_COLD void alloc_reclaim(struct hak_heap *heap)
 {
 	hak_registry_return_begin();
 	if (heap) {
-		hak_refill_send_all(heap);
-		hak_refill_settle(heap);
+		hak_remote_send_all(heap);
+		hak_remote_settle(heap);
 	}
-	hak_refill_visit_all();
+	hak_remote_visit_all();
 	hak_large_trim(hak_os_now(), 0);
 	hak_batch_purge_all();
 	hak_superslab_shrink(0);
@@ -198,11 +199,11 @@ HAK_FN size_t hak_alloc_trim(void)
 
 	hak_registry_return_begin(); /* who is visited takes another heap, and does not find his slabs */
 	if (heap) {
-		hak_refill_settle(heap);
+		hak_remote_settle(heap);
 		hak_alloc_leave(heap);
 	}
-	hak_refill_visit_all();
-	bytes = hak_refill_purge_all();
+	hak_remote_visit_all();
+	bytes = hak_remote_purge_all();
 	bytes += hak_large_trim(hak_os_now(), 0) + hak_batch_purge_all();
 	hak_registry_return_end();
 	return bytes;
@@ -264,7 +265,7 @@ static HAK_COLD void *alloc_from_idle(unsigned class)
 		if (!heap || !hak_heap_try_visit(heap) || hak_heap_enter(heap) != HAK_ENTER_OK)
 			continue; /* with a visitor inside, who makes it idle again */
 		p = hak_refill(heap, class);
-		hak_refill_leave(heap);
+		hak_remote_leave(heap);
 	}
 	return p;
 }
@@ -479,7 +480,7 @@ static HAK_NOINLINE void alloc_free_entered(void *p, uint32_t tag)
 	if (alloc_is_mine(heap, tag))
 		hak_refill_flush(heap, alloc_class(tag), p);
 	else
-		hak_refill_send(heap, p, tag);
+		hak_remote_send(heap, p, tag);
 	hak_alloc_leave(heap);
 	alloc_pass_by();
 }
@@ -513,7 +514,7 @@ static HAK_NOINLINE void alloc_free_secured(void *p, uint32_t tag)
 	tag = p ? alloc_tag(p) : tag;
 	cache = &heap->caches[alloc_class(tag)];
 	if (p && !alloc_is_mine(heap, tag)) {
-		hak_refill_send(heap, p, tag);
+		hak_remote_send(heap, p, tag);
 		p = NULL;
 	} else if (p && !hak_cache_is_full(cache)) {
 		*++cache->top = p;
@@ -538,7 +539,7 @@ HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 		alloc_free_secured(p, tag);
 	} else if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside && !alloc_is_mine(heap, tag))) {
 		hak_heap_hide_parcels(heap);
-		hak_refill_send(heap, p, tag);
+		hak_remote_send(heap, p, tag);
 		hak_heap_show_parcels();
 	} else if (!alloc_is_mine(heap, tag) || !alloc_free_own(heap, p, alloc_class(tag))) {
 		alloc_free_entered(p, tag);

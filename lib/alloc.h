@@ -1,4 +1,4 @@
-/* alloc: routes by size; the only place that retries after reclaim.  Floor 13.
+/* alloc: routes by size; the only place that retries after reclaim.  Floor 14.
  *
  * The functions have glibc's error behaviour: NULL and ENOMEM when there is no memory or the size is above PTRDIFF_MAX,
  * errno untouched by frees.  `entry` is the name that a fatal message begins with. */

@@ -1,4 +1,4 @@
-/* check: walks all invariants.  Floor 14.
+/* check: walks all invariants.  Floor 15.
  *
  * For tests, and for a look from a debugger.  A result of 0 says that all hold; otherwise it is the number of the check,
  * from the list below, that the first breach failed.  Nothing is changed, nothing printed. */

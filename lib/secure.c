@@ -5,7 +5,7 @@
 #include "meta.h"
 #include "misuse.h"
 #include "os.h"
-#include "refill.h"
+#include "remote.h"
 #include "say.h"
 #include "superslab.h"
 
@@ -73,7 +73,7 @@ HAK_FN bool hak_secure_start(void)
 	for (unsigned i = 0; i < HAK_COUNT_OF(secure_secret); i++)
 		secure_secret[i] = hak_os_secret();
 	if (heap != &hak_empty_heap) {
-		hak_refill_settle(heap); /* no other thread is there who could be inside */
+		hak_remote_settle(heap); /* no other thread is there who could be inside */
 		secure_mark_heap(heap);
 	}
 	hak_thread.heap = &hak_empty_heap;

@@ -13,7 +13,7 @@
 #include "lock.h"
 #include "os.h"
 #include "policy.h"
-#include "refill.h"
+#include "remote.h"
 #include "report.h"
 #include "secure.h"
 #include "superslab.h"
@@ -28,7 +28,7 @@ static void start_leave_heap(void)
 
 	hak_thread.own = hak_thread.heap = &hak_empty_heap;
 	if (heap != &hak_empty_heap && hak_heap_enter(heap) == HAK_ENTER_OK)
-		hak_refill_leave(heap);
+		hak_remote_leave(heap);
 }
 
 /* A thread's end.  What later destructors do borrows a heap call by call. */

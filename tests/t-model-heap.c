@@ -147,7 +147,10 @@ static void watched_exit(struct hak_heap *heap)
 #define hak_heap_visit_end(heap) watched_visit_end(heap)
 #define hak_heap_release(heap) watched_release(heap)
 #define hak_heap_exit(heap) watched_exit(heap)
+#include "../lib/bin.c"
+#include "../lib/capacity.c"
 #include "../lib/misuse.c"
+#include "../lib/remote.c"
 #include "../lib/refill.c"
 
 /* ---- the world ---- */
@@ -281,7 +284,7 @@ static void work(void)
 
 	if (!heap)
 		return;
-	hak_refill_drain(heap);
+	hak_remote_drain(heap);
 	hak_heap_exit(heap);
 }
 
@@ -294,7 +297,7 @@ static void end(void)
 		return;
 	owner_of[i] = nobody;
 	if (hak_heap_enter(&heaps[i]) == HAK_ENTER_OK)
-		hak_refill_leave(&heaps[i]);
+		hak_remote_leave(&heaps[i]);
 }
 
 static void send_to(unsigned to)
@@ -305,10 +308,10 @@ static void send_to(unsigned to)
 	if (!heap)
 		return;
 	if (number(heap) != to && heap->outgoing[place] == NULL) {
-		heap->outgoing[place] = refill_get_parcel(heap, HAK_OWNER_FIRST + to);
+		heap->outgoing[place] = remote_get_parcel(heap, HAK_OWNER_FIRST + to);
 		if (heap->outgoing[place]) {
 			sent++;
-			refill_push(heap, place);
+			remote_push(heap, place);
 		}
 	}
 	hak_heap_exit(heap);
@@ -333,13 +336,13 @@ static void send_twice(void)
 
 static void visit_first(void)
 {
-	refill_visit_live(&heaps[0]);
+	remote_visit_live(&heaps[0]);
 }
 
 static void send_and_visit(void)
 {
 	send_to(0);
-	refill_visit_live(&heaps[0]);
+	remote_visit_live(&heaps[0]);
 }
 
 static void work_and_end(void)
@@ -372,13 +375,13 @@ static void adopt_two(void)
 		hak_heap_exit(second);
 	owner_of[number(first)] = nobody;
 	model_require(hak_heap_enter(first) == HAK_ENTER_OK);
-	hak_refill_leave(first);
+	hak_remote_leave(first);
 	end();
 }
 
 static void purge_all(void)
 {
-	hak_refill_purge_all();
+	hak_remote_purge_all();
 }
 
 /* ---- fork ---- */
@@ -418,7 +421,7 @@ static void end_carelessly(void)
 
 	owner_of[i] = nobody;
 	if (hak_heap_enter(&heaps[i]) == HAK_ENTER_OK) {
-		hak_refill_settle(&heaps[i]);
+		hak_remote_settle(&heaps[i]);
 		hak_heap_release(&heaps[i]);
 	}
 }
@@ -427,14 +430,14 @@ static void end_carelessly(void)
 static void send_carelessly(void)
 {
 	struct hak_heap *heap = attach();
-	struct hak_parcel *parcel = refill_get_parcel(heap, HAK_OWNER_FIRST);
+	struct hak_parcel *parcel = remote_get_parcel(heap, HAK_OWNER_FIRST);
 	bool is_idle = hak_load(&heaps[0].state, seq_cst) == HAK_HEAP_IDLE;
 
 	model_require(heap && parcel);
 	sent++;
 	hak_parcel_push(&heaps[0].inbox, parcel);
 	if (is_idle)
-		refill_visit_idle(&heaps[0]);
+		remote_visit_idle(&heaps[0]);
 	hak_heap_exit(heap);
 }
 

@@ -3,6 +3,7 @@
  *
  * One thread plays the owners of three heaps. */
 #include "refill.h"
+#include "remote.h"
 
 #include "batch.h"
 #include "capture.h"
@@ -46,7 +47,7 @@ static void give(struct hak_heap *heap, void *p)
 	uint32_t tag = hak_registry_tag(hak_registry_number(p)), x = tag ^ heap->tag;
 
 	if (x >= HAK_TAG_CLASSES)
-		hak_refill_send(heap, p, tag);
+		hak_remote_send(heap, p, tag);
 	else if (hak_cache_is_full(hak_heap_cache(heap, x)))
 		hak_refill_flush(heap, x / HAK_CACHE_SIZE, p);
 	else
@@ -149,7 +150,7 @@ static void send_all(void)
 		}
 	}
 	for (unsigned h = 0; h < heap_count; h++)
-		hak_refill_drain(heaps[h]);
+		hak_remote_drain(heaps[h]);
 }
 
 static void check_traffic(void)
@@ -191,7 +192,7 @@ static void check_leave(void)
 	while (live_count > 0)
 		give(heaps[random_below(heap_count)], live[--live_count]);
 	for (unsigned h = 0; h < heap_count; h++)
-		hak_refill_leave(heaps[h]);
+		hak_remote_leave(heaps[h]);
 	hold(hak_pool_counts().used == 0);
 	for (unsigned h = 0; h < heap_count; h++) {
 		hold(heaps[h]->state == HAK_HEAP_IDLE && heaps[h]->inbox == NULL);
@@ -221,7 +222,7 @@ static void check_parcels(void)
 			give(heaps[1], p[i]);
 		}
 		hold(heaps[1]->counts.parcels_sent == before + 1 && heaps[0]->inbox != NULL);
-		hak_refill_drain(heaps[0]);
+		hak_remote_drain(heaps[0]);
 		hold(heaps[0]->inbox == NULL);
 		check_sum(heaps[0], class, 0);
 	}
@@ -286,7 +287,7 @@ static void check_zeroed(void)
 {
 	unsigned known = 0;
 
-	hak_refill_settle(heaps[0]);
+	hak_remote_settle(heaps[0]);
 	hak_batch_purge_all();
 	for (unsigned i = 0; i < 40; i++) {
 		bool zero;

@@ -1,0 +1,319 @@
+#include "bin.h"
+
+#include <string.h>
+
+#include "batch.h"
+#include "limit.h"
+#include "os.h"
+#include "pages.h"
+#include "say.h"
+#include "superslab.h"
+
+#define BIN_EMPTY_KEPT 1u   /* wholly free slabs of a class that a heap keeps */
+#define BIN_PREFILL_MOST 4u /* slabs taken at once */
+#define BIN_GUARD_EACH 4u   /* one span in so many is followed by a guard, with HAKMEM_SECURE=2 */
+#define BIN_AHEAD 8u        /* heads are prefetched that many blocks ahead */
+
+/* ---- the warm pool: a bin's list of slabs with free blocks ---- */
+
+static void bin_link_first(struct hak_bin *bin, struct hak_slab *slab)
+{
+	slab->prev = NULL;
+	slab->next = bin->first;
+	if (bin->first)
+		bin->first->prev = slab;
+	else
+		bin->last = slab;
+	bin->first = slab;
+}
+
+static void bin_link_last(struct hak_bin *bin, struct hak_slab *slab)
+{
+	slab->next = NULL;
+	slab->prev = bin->last;
+	if (bin->last)
+		bin->last->next = slab;
+	else
+		bin->first = slab;
+	bin->last = slab;
+}
+
+static void bin_unlink(struct hak_bin *bin, struct hak_slab *slab)
+{
+	if (slab->prev)
+		slab->prev->next = slab->next;
+	else
+		bin->first = slab->next;
+	if (slab->next)
+		slab->next->prev = slab->prev;
+	else
+		bin->last = slab->prev;
+}
+
+/* The slab behind the span, if it is free, becomes a guard: no memory and no mapping more. */
+static HAK_COLD void bin_guard(struct hak_heap *heap, unsigned class, size_t number)
+{
+	struct hak_slab *slab = hak_slab_head(number);
+	size_t behind = number + hak_classes[class].slabs;
+	bool dirty;
+
+	if (number / BIN_GUARD_EACH % BIN_GUARD_EACH != (heap->tag >> HAK_TAG_SHIFT) % BIN_GUARD_EACH ||
+	    behind / HAK_SS_SLABS != number / HAK_SS_SLABS || !hak_pool_take_at(behind, 1, &dirty))
+		return;
+	if (hak_os_guard(hak_registry_address(behind), HAK_SLAB_SIZE)) {
+		slab->fresh |= HAK_FRESH_GUARD;
+		hak_count(&heap->bins[class].counts.slabs_taken, 1);
+	} else {
+		hak_pool_give(behind / HAK_SS_SLABS, UINT32_C(1) << behind % HAK_SS_SLABS, dirty);
+	}
+}
+
+/* How many slabs more go with this one. */
+static unsigned bin_unguard(const struct hak_slab *slab)
+{
+	size_t behind = slab->number + hak_classes[slab->class].slabs;
+
+	if (hak_likely(!(slab->fresh & HAK_FRESH_GUARD)))
+		return 0;
+	return hak_os_unguard(hak_registry_address(behind), HAK_SLAB_SIZE);
+}
+
+static void bin_give_slab(struct hak_bin *bin, struct hak_slab *slab)
+{
+	size_t number = slab->number;
+	unsigned slabs = hak_classes[slab->class].slabs + bin_unguard(slab);
+	bool dirty = !(slab->fresh & HAK_FRESH_CLEAN);
+
+	bin->prefill = 1;
+	bin_unlink(bin, slab);
+	hak_count(&bin->counts.slabs_given, slabs);
+	hak_registry_set_tags(number, slabs, 0);
+	hak_batch_give(number / HAK_SS_SLABS, hak_low_mask(slabs) << number % HAK_SS_SLABS, dirty);
+}
+
+static HAK_NOINLINE void bin_slab_emptied(struct hak_bin *bin, struct hak_slab *slab)
+{
+	if (bin->empty >= BIN_EMPTY_KEPT) {
+		bin_give_slab(bin, slab);
+		return;
+	}
+	bin->empty++;
+	bin_unlink(bin, slab);
+	bin_link_last(bin, slab); /* partly used ones first */
+}
+
+static HAK_COLD HAK_NORETURN void bin_die(const struct hak_slab *slab, enum hak_put put, const void *p)
+{
+	hak_say_fatal(put == HAK_PUT_TWICE ? HAK_FATAL_DOUBLE_FREE : HAK_FATAL_INTERIOR, "free", p,
+		      hak_classes[slab->class].size);
+}
+
+/* A block goes back to its slab. */
+static inline void bin_put(struct hak_bin *bin, void *p)
+{
+	struct hak_slab *slab = hak_slab_head(hak_registry_number(p));
+	enum hak_put put = hak_slab_put(slab, p);
+
+	if (hak_unlikely(put != HAK_PUT_OK))
+		bin_die(slab, put, p);
+	if (slab->free == 1)
+		bin_link_first(bin, slab);
+	if (hak_unlikely(hak_slab_is_empty(slab)))
+		bin_slab_emptied(bin, slab);
+}
+
+/* ---- slabs from the shared pool ---- */
+
+static void bin_open(struct hak_heap *heap, unsigned class, size_t number, bool zero)
+{
+	struct hak_bin *bin = &heap->bins[class];
+	struct hak_slab *slabs = hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->slabs, relaxed);
+
+	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_CANARY) && !zero)
+		memset(hak_registry_address(number), 0, hak_classes[class].slabs * HAK_SLAB_SIZE);
+	hak_slab_open(number, class, zero);
+	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_CANARY))
+		slabs[number % HAK_SS_SLABS].fresh |= HAK_FRESH_WIPED;
+	hak_registry_set_tags(number, hak_classes[class].slabs, heap->tag | class * HAK_CACHE_SIZE);
+	bin_link_last(bin, &slabs[number % HAK_SS_SLABS]);
+	bin->empty++;
+	hak_count(&bin->counts.slabs_taken, hak_classes[class].slabs);
+}
+
+HAK_FN struct hak_fill hak_bin_fill(const struct hak_heap *heap)
+{
+	struct hak_fill fill = {0, 0};
+
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
+		const struct hak_bin_counts *n = &heap->bins[c].counts;
+
+		fill.used += (hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed)) * hak_classes[c].size;
+		fill.held += (hak_load(&n->slabs_taken, relaxed) - hak_load(&n->slabs_given, relaxed)) * HAK_SLAB_SIZE;
+	}
+	return fill;
+}
+
+/* Does the heap fill what it takes?  A small one is not worth a huge page. */
+static bool bin_is_dense(const struct hak_heap *heap)
+{
+	struct hak_fill fill = hak_bin_fill(heap);
+
+	return fill.held >= HAK_SS_SIZE && fill.used >= fill.held / 8 * 5;
+}
+
+/* A class that takes slabs though it holds some, which are full: it grows. */
+static bool bin_is_growing(const struct hak_bin *bin)
+{
+	return hak_load(&bin->counts.slabs_taken, relaxed) != hak_load(&bin->counts.slabs_given, relaxed);
+}
+
+/* Secondary prefill: the number of slabs taken at once doubles while misses go on. */
+static bool bin_take_single(struct hak_heap *heap, unsigned class)
+{
+	struct hak_bin *bin = &heap->bins[class];
+	size_t slot;
+	uint32_t dirty, mask = hak_pool_take_many(bin->prefill, &slot, &dirty);
+
+	if (!mask)
+		return false;
+	hak_batch_taken(slot, mask & ~dirty);
+	if (bin_is_growing(bin))
+		hak_pages_growing(slot, mask & ~dirty);
+	if (bin->prefill < BIN_PREFILL_MOST)
+		bin->prefill = (uint16_t)(bin->prefill * 2);
+	for (; mask; mask &= mask - 1) {
+		unsigned i = hak_lowest_bit(mask);
+		bin_open(heap, class, slot * HAK_SS_SLABS + i, !(dirty >> i & 1));
+	}
+	return true;
+}
+
+static bool bin_take_span(struct hak_heap *heap, unsigned class)
+{
+	struct hak_run run;
+
+	if (!hak_pool_take(hak_classes[class].slabs, 1, &run))
+		return false;
+	if (!run.dirty)
+		hak_batch_taken(run.number / HAK_SS_SLABS, hak_low_mask(run.slabs) << run.number % HAK_SS_SLABS);
+	bin_open(heap, class, run.number, !run.dirty);
+	return true;
+}
+
+static bool bin_take(struct hak_heap *heap, unsigned class)
+{
+	bool ok = hak_classes[class].slabs == 1 ? bin_take_single(heap, class) : bin_take_span(heap, class);
+
+	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_WIPE) && ok)
+		bin_guard(heap, class, heap->bins[class].last->number);
+	return ok;
+}
+
+HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class)
+{
+	struct hak_bin_counts *counts = &heap->bins[class].counts;
+
+	if (heap->bins[class].first) {
+		hak_count(&counts->refill_warm, 1);
+		return true;
+	}
+	if (hak_unlikely(hak_limit_is_set()) &&
+	    hak_limit_check(hak_classes[class].slabs * HAK_SLAB_SIZE) == HAK_LIMIT_HARD)
+		return false;
+	if (bin_take(heap, class)) {
+		hak_count(&counts->refill_pool, 1);
+		return true;
+	}
+	while (hak_superslab_grow(bin_is_dense(heap)))
+		if (bin_take(heap, class)) {
+			hak_count(&counts->refill_map, 1);
+			return true;
+		}
+	return false;
+}
+
+/* ---- blocks ---- */
+
+HAK_FN unsigned hak_bin_carve(struct hak_heap *heap, unsigned class, unsigned n)
+{
+	struct hak_bin *bin = &heap->bins[class];
+	void **array = bin->array;
+	unsigned done = 0;
+
+	while (done < n && bin->first) {
+		struct hak_slab *slab = bin->first;
+
+		bin->empty = (uint16_t)(bin->empty - hak_slab_is_empty(slab));
+		done += hak_slab_carve(slab, array + n - done, n - done);
+		if (slab->free == 0)
+			bin_unlink(bin, slab);
+	}
+	for (unsigned i = 1; done < n && i <= done; i++) /* they lie at the upper end: move down */
+		array[i] = array[n - done + i];
+	hak_count(&bin->counts.carved, done);
+	return done;
+}
+
+HAK_FN void *hak_bin_carve_one(struct hak_bin *bin, bool *zero)
+{
+	struct hak_slab *slab = bin->first;
+	void *p;
+
+	bin->empty = (uint16_t)(bin->empty - hak_slab_is_empty(slab));
+	p = hak_slab_carve_one(slab, zero);
+	if (slab->free == 0)
+		bin_unlink(bin, slab);
+	hak_count(&bin->counts.carved, 1);
+	return p;
+}
+
+HAK_FN void hak_bin_give_oldest(struct hak_heap *heap, unsigned class, unsigned n)
+{
+	struct hak_cache *cache = &heap->caches[class];
+	struct hak_bin *bin = &heap->bins[class];
+	void **array = bin->array;
+	unsigned cached = hak_heap_cached(heap, class);
+
+	if (n == 0)
+		return;
+	for (unsigned i = 1; i <= n; i++) {
+		if (i + BIN_AHEAD <= n)
+			hak_slab_prefetch(hak_registry_number(array[i + BIN_AHEAD]));
+		bin_put(bin, array[i]);
+	}
+	for (unsigned i = 1; i + n <= cached; i++)
+		array[i] = array[i + n];
+	cache->top = array + (cached - n);
+	hak_count(&bin->counts.put, n);
+}
+
+HAK_FN HAK_NOINLINE void hak_bin_put(struct hak_bin *bin, void *p)
+{
+	hak_count(&bin->counts.put, 1);
+	bin_put(bin, p);
+}
+
+HAK_FN void hak_bin_give_empty(struct hak_bin *bin)
+{
+	while (bin->last && hak_slab_is_empty(bin->last)) {
+		bin->empty--;
+		bin_give_slab(bin, bin->last);
+	}
+}
+
+HAK_FN size_t hak_bin_purge(struct hak_heap *heap)
+{
+	size_t bytes = 0;
+
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+		for (struct hak_slab *slab = heap->bins[c].first; slab; slab = slab->next)
+			bytes += hak_slab_purge(slab);
+	hak_count_process(inside_bytes, bytes);
+	return bytes;
+}
+
+HAK_FN void hak_bin_settle(struct hak_heap *heap, unsigned class)
+{
+	hak_bin_give_oldest(heap, class, hak_heap_cached(heap, class));
+	hak_bin_give_empty(&heap->bins[class]);
+}

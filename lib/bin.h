@@ -1,0 +1,26 @@
+/* bin: the slabs of a heap's class, its warm pool among them.  Floor 11.
+ *
+ * Blocks come from the slabs at hand, then from the shared pool, then from a new SuperSlab, and go back to their slabs.  The
+ * caller has entered the heap (heap.h).  No lock. */
+#ifndef HAK_BIN_H
+#define HAK_BIN_H
+
+#include "heap.h"
+
+struct hak_fill {
+	size_t used, held; /* bytes handed out, and of the slabs that they come from */
+};
+
+HAK_FN struct hak_fill hak_bin_fill(const struct hak_heap *heap);   /* of all classes; any thread */
+HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class); /* a slab with free blocks; false: no memory */
+HAK_FN unsigned hak_bin_carve(struct hak_heap *heap, unsigned class,
+			      unsigned n); /* up to n into the cache's places 1.., the
+                                                                                 lowest address on top; how many */
+HAK_FN void *hak_bin_carve_one(struct hak_bin *bin, bool *zero);
+HAK_FN void hak_bin_put(struct hak_bin *bin, void *p);                              /* a block goes back to its slab */
+HAK_FN void hak_bin_give_oldest(struct hak_heap *heap, unsigned class, unsigned n); /* n cached blocks to their slabs */
+HAK_FN void hak_bin_give_empty(struct hak_bin *bin);               /* slabs wholly free go to the pool */
+HAK_FN void hak_bin_settle(struct hak_heap *heap, unsigned class); /* both, of all that is cached */
+HAK_FN size_t hak_bin_purge(struct hak_heap *heap);                /* free pages inside slabs go back; bytes */
+
+#endif

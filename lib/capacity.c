@@ -1,0 +1,79 @@
+#include "capacity.h"
+
+#include "journal.h"
+
+#define CAPACITY_MOST 255u                     /* places of a cache */
+#define CAPACITY_ONE_WAY 31u                   /* places of a cache that only overflows, or only underflows */
+#define CAPACITY_CLASS_BYTES ((size_t)4 << 20) /* that one cache may hold */
+#define CAPACITY_HEAP_BYTES ((size_t)6 << 20)  /* that all caches of a heap may hold */
+
+HAK_FN unsigned hak_capacity_start(unsigned class)
+{
+	size_t size = hak_classes[class].size;
+
+	return size <= HAK_TINY_MAX ? 15 : size <= 8192 ? 7 : 3;
+}
+
+static unsigned capacity_most(unsigned class)
+{
+	size_t most = CAPACITY_CLASS_BYTES / hak_classes[class].size;
+
+	return most >= CAPACITY_MOST ? CAPACITY_MOST : (1u << hak_highest_bit(most + 1)) - 1;
+}
+
+HAK_FN bool hak_capacity_set(struct hak_heap *heap, unsigned class, unsigned capacity)
+{
+	struct hak_cache *cache = &heap->caches[class];
+	struct hak_bin *bin = &heap->bins[class];
+	unsigned cached = hak_heap_cached(heap, class), shift = hak_highest_bit(capacity) + 1;
+	void **array = hak_heap_array_get(heap, shift);
+
+	if (!array)
+		return false;
+	for (unsigned i = 1; i <= cached; i++)
+		array[i] = bin->array[i];
+	if (bin->capacity)
+		hak_heap_array_put(heap, bin->array, hak_highest_bit(bin->capacity) + 1);
+	heap->cache_bytes += (size_t)capacity * hak_classes[class].size;
+	heap->cache_bytes -= (size_t)bin->capacity * hak_classes[class].size;
+	bin->array = array;
+	bin->capacity = (uint16_t)capacity;
+	cache->top = array + cached;
+	cache->end = hak_cache_place(array + capacity);
+	return true;
+}
+
+/* A cold call of this class: its cache may be too small.  It is if overflow and underflow take turns; of what only
+ * flows in or only out, a larger cache would just hold more. */
+HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flushing)
+{
+	struct hak_bin *bin = &heap->bins[class];
+	unsigned fixed = hak_setting(fc_cap), capacity = bin->capacity * 2u + 1;
+	bool turned = bin->flushing != flushing;
+
+	bin->flushing = flushing;
+	if (hak_setting(tiny_front_direct))
+		return;
+	if (bin->capacity == 0)
+		capacity = fixed ? fixed : hak_capacity_start(class);
+	else if (fixed || !hak_setting(ace_enabled) || bin->capacity >= capacity_most(class))
+		return;
+	else if (!turned && bin->capacity >= CAPACITY_ONE_WAY)
+		return;
+	else if (heap->cache_bytes + (size_t)bin->capacity * hak_classes[class].size > CAPACITY_HEAP_BYTES)
+		return;
+	if (bin->capacity >= CAPACITY_ONE_WAY)
+		hak_journal_write(HAK_DECISION_cache_grow, class, bin->capacity, capacity, 0, 0);
+	hak_capacity_set(heap, class, capacity);
+}
+
+HAK_FN unsigned hak_capacity_batch(const struct hak_heap *heap, unsigned class)
+{
+	unsigned capacity = heap->bins[class].capacity, batch = (capacity + 1) / 2, fixed = hak_setting(fc_refill);
+
+	if (hak_setting(tiny_refill_count) && hak_classes[class].size <= HAK_TINY_MAX)
+		fixed = hak_setting(tiny_refill_count);
+	if (fixed)
+		batch = fixed;
+	return batch < capacity ? batch : capacity;
+}

@@ -1,0 +1,274 @@
+#include "remote.h"
+
+#include "batch.h"
+#include "bin.h"
+#include "large.h"
+#include "misuse.h"
+#include "say.h"
+
+#define REMOTE_SEND_TICKS 64u  /* cold calls until parcels that are not full are sent too */
+#define REMOTE_INBOX_MOST 128u /* parcels in an inbox from which its heap is visited */
+
+static struct hak_parcel *remote_get_parcel(struct hak_heap *heap, uint32_t owner)
+{
+	struct hak_parcel *parcel = heap->spare;
+
+	if (!parcel)
+		return hak_parcel_get(owner);
+	heap->spare = NULL;
+	parcel->owner = owner;
+	parcel->room = HAK_PARCEL_BLOCKS;
+	parcel->count = 0;
+	return parcel;
+}
+
+static void remote_put_parcel(struct hak_heap *heap, struct hak_parcel *parcel)
+{
+	if (heap->spare)
+		hak_parcel_put(parcel);
+	else
+		heap->spare = parcel;
+}
+
+/* The class of a block that another thread freed. */
+static inline unsigned remote_home_class(struct hak_heap *heap, const void *p)
+{
+	uint32_t x = hak_registry_tag(hak_registry_number(p)) ^ heap->tag;
+
+	if (hak_unlikely(x >= HAK_TAG_CLASSES)) /* its slab went back to the pool: it was free already */
+		hak_say_fatal(HAK_FATAL_NO_BLOCK, "free", p, 0);
+	hak_count(&heap->bins[x / HAK_CACHE_SIZE].counts.received, 1);
+	return x / HAK_CACHE_SIZE;
+}
+
+/* The blocks of a parcel come home: into their caches while there is room, else into their slabs. */
+static void remote_unpack(struct hak_heap *heap, struct hak_parcel *parcel)
+{
+	for (unsigned i = 0; i < parcel->count; i++) {
+		void *p = parcel->blocks[i];
+		unsigned class = remote_home_class(heap, p);
+		struct hak_cache *cache = &heap->caches[class];
+
+		if (hak_unlikely(*cache->top == p))
+			hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, hak_classes[class].size);
+		if (!hak_cache_is_full(cache))
+			*++cache->top = p;
+		else
+			hak_bin_put(&heap->bins[class], p);
+	}
+}
+
+/* A parcel for this heap, or NULL. */
+static struct hak_parcel *remote_next_received(struct hak_heap *heap)
+{
+	struct hak_parcel *parcel = heap->received;
+
+	if (!parcel && !hak_inbox_is_empty(&heap->inbox))
+		parcel = hak_inbox_take_all(&heap->inbox);
+	if (parcel) {
+		heap->received = hak_load(&parcel->next, relaxed);
+		hak_count(&heap->counts.parcels_received, 1);
+	}
+	return parcel;
+}
+
+HAK_FN bool hak_remote_receive(struct hak_heap *heap)
+{
+	struct hak_parcel *parcel = remote_next_received(heap);
+
+	if (!parcel)
+		return false;
+	remote_unpack(heap, parcel);
+	remote_put_parcel(heap, parcel);
+	return true;
+}
+
+HAK_FN void hak_remote_drain(struct hak_heap *heap)
+{
+	while (hak_remote_receive(heap))
+		;
+}
+
+/* Blocks for a heap that nobody owns: its inbox is emptied by who filled it. */
+static HAK_COLD void remote_visit_idle(struct hak_heap *idle)
+{
+	while (hak_load(&idle->inbox, seq_cst) && hak_heap_try_visit(idle)) { /* H4; partner: hak_parcel_push */
+		if (hak_heap_enter(idle) != HAK_ENTER_OK)
+			return; /* another visitor is inside, and makes it idle again when he leaves */
+		hak_count(&idle->counts.visited, 1);
+		hak_remote_settle(idle);
+		hak_heap_release(idle); /* then look again: H4 */
+	}
+}
+
+/* What came home goes to its slabs, past the caches: they are the owner's alone. */
+static void remote_unpack_to_slabs(struct hak_heap *heap, struct hak_parcel *parcel)
+{
+	for (unsigned i = 0; i < parcel->count; i++)
+		hak_bin_put(&heap->bins[remote_home_class(heap, parcel->blocks[i])], parcel->blocks[i]);
+	hak_parcel_put(parcel);
+}
+
+/* The owner sleeps, or does not allocate: the inbox is emptied for him. */
+static HAK_COLD void remote_visit_live(struct hak_heap *heap)
+{
+	struct hak_parcel *parcel;
+
+	if (!hak_heap_visit(heap))
+		return;
+	hak_count(&heap->counts.visited, 1);
+	while ((parcel = remote_next_received(heap)) != NULL)
+		remote_unpack_to_slabs(heap, parcel);
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+		hak_bin_give_empty(&heap->bins[c]);
+	if (!hak_heap_visit_end(heap))
+		hak_remote_leave(heap);
+}
+
+HAK_FN void hak_remote_visit_all(void)
+{
+	for (uint32_t i = 0; i < hak_heap_count(); i++) {
+		struct hak_heap *heap = hak_heap_find(HAK_OWNER_FIRST + i);
+
+		if (heap && hak_load(&heap->state, relaxed) == HAK_HEAP_LIVE)
+			remote_visit_live(heap);
+	}
+}
+
+HAK_FN size_t hak_remote_purge_all(void)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < hak_heap_count(); i++) {
+		struct hak_heap *heap = hak_heap_find(HAK_OWNER_FIRST + i);
+
+		if (!heap || !hak_heap_visit(heap)) /* an idle heap too: who adopts it meanwhile finds a visitor */
+			continue;
+		bytes += hak_bin_purge(heap);
+		if (!hak_heap_visit_end(heap))
+			hak_remote_leave(heap);
+	}
+	return bytes;
+}
+
+static void remote_push(struct hak_heap *heap, unsigned place)
+{
+	struct hak_parcel *parcel = heap->outgoing[place];
+	struct hak_heap *owner = hak_heap_find(parcel->owner);
+	uint32_t depth;
+
+	heap->outgoing[place] = NULL;
+	if (!owner || hak_load(&owner->state, relaxed) == HAK_HEAP_LOST) {
+		hak_count(&heap->counts.parcels_dropped, 1);
+		remote_put_parcel(heap, parcel);
+		return;
+	}
+	hak_count(&heap->counts.parcels_sent, 1);
+	depth = hak_parcel_push(&owner->inbox, parcel);
+	if (hak_load(&owner->state, seq_cst) == HAK_HEAP_IDLE) /* H4; partner: hak_heap_release */
+		remote_visit_idle(owner);
+	else if (depth >= REMOTE_INBOX_MOST)
+		remote_visit_live(owner);
+}
+
+static void remote_push_all(struct hak_heap *heap)
+{
+	for (unsigned i = 0; i < HAK_OUTGOING; i++)
+		if (heap->outgoing[i])
+			remote_push(heap, i);
+	heap->sent_ticks = heap->ticks;
+}
+
+HAK_FN void hak_remote_send_all(struct hak_heap *heap)
+{
+	remote_push_all(heap);
+}
+
+HAK_FN void hak_remote_tick(struct hak_heap *heap)
+{
+	heap->ticks++;
+	if (heap->ticks - heap->sent_ticks >= REMOTE_SEND_TICKS)
+		remote_push_all(heap);
+	if (heap->ticks % 256 == 0) {
+		hak_batch_tick();
+		hak_large_tick();
+	}
+}
+
+static HAK_NOINLINE void remote_push_full(struct hak_heap *heap, unsigned place)
+{
+	remote_push(heap, place);
+	hak_remote_tick(heap); /* a thread that only frees sends its other parcels too */
+}
+
+/* The place is empty, or holds a parcel for another heap. */
+static HAK_NOINLINE void remote_send_first(struct hak_heap *heap, void *p, uint32_t tag)
+{
+	unsigned place = (tag >> HAK_TAG_SHIFT) % HAK_OUTGOING;
+	struct hak_parcel *parcel;
+
+	if (heap->outgoing[place])
+		remote_push(heap, place);
+	parcel = remote_get_parcel(heap, tag >> HAK_TAG_SHIFT);
+	if (!parcel)
+		return; /* no memory for 512 bytes: the block is lost, the program is not */
+	heap->outgoing[place] = parcel;
+	hak_remote_send(heap, p, tag);
+}
+
+HAK_FN void hak_remote_send(struct hak_heap *heap, void *p, uint32_t tag)
+{
+	uint32_t owner = tag >> HAK_TAG_SHIFT, class = tag % (1u << HAK_TAG_SHIFT) / HAK_CACHE_SIZE;
+	struct hak_parcel *parcel = heap->outgoing[owner % HAK_OUTGOING];
+
+	if (hak_unlikely(!hak_class_is_start(hak_classes[class].shape, p)))
+		hak_misuse_check_slab("free", p);
+
+	if (hak_unlikely(!parcel || parcel->owner != owner)) {
+		remote_send_first(heap, p, tag);
+		return;
+	}
+	hak_count(&heap->bins[class].counts.sent, 1);
+	if (hak_unlikely(parcel->count > 0 && parcel->blocks[parcel->count - 1] == p))
+		hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, hak_classes[class].size);
+	parcel->blocks[parcel->count] = p;
+	hak_signal_fence(); /* a child that is forked here finds a whole parcel */
+	parcel->count++;
+	parcel->room = (int16_t)(parcel->room - hak_parcel_cost(hak_classes[class].size));
+	if (hak_unlikely(parcel->room <= 0))
+		remote_push_full(heap, owner % HAK_OUTGOING);
+}
+
+/* What waits waits no longer. */
+static HAK_COLD void remote_end_delay(struct hak_heap *heap)
+{
+	for (unsigned i = 0; i < HAK_COUNT_OF(heap->delay->blocks); i++) {
+		void *p = heap->delay->blocks[i];
+		uint32_t tag = p ? hak_registry_tag(hak_registry_number(p)) : heap->tag;
+
+		heap->delay->blocks[i] = NULL;
+		if (p && (tag ^ heap->tag) < HAK_TAG_CLASSES)
+			hak_bin_put(&heap->bins[(tag ^ heap->tag) / HAK_CACHE_SIZE], p);
+		else if (p)
+			hak_remote_send(heap, p, tag);
+	}
+}
+
+HAK_FN void hak_remote_settle(struct hak_heap *heap)
+{
+	if (hak_unlikely(heap->delay != NULL))
+		remote_end_delay(heap);
+	hak_remote_drain(heap);
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+		hak_bin_settle(heap, c);
+}
+
+HAK_FN void hak_remote_leave(struct hak_heap *heap)
+{
+	if (hak_unlikely(heap->delay != NULL))
+		remote_end_delay(heap);
+	remote_push_all(heap);
+	hak_remote_settle(heap);
+	hak_heap_release(heap);
+	remote_visit_idle(heap); /* what came meanwhile: H4 */
+}
