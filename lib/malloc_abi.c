@@ -107,11 +107,11 @@ extern void *dlsym(void *restrict handle, const char *restrict name) HAK_WEAK;
 /* A function of the C++ library: behind us, or, in a C program whose plug-in needs it, loaded where nobody else looks. */
 static void *abi_next(const char *name)
 {
-	static const char *const libraries[] = { "libstdc++.so.6", "libc++.so.1", "libc++abi.so.1" };
+	static const char libraries[] = "libstdc++.so.6\0libc++.so.1\0libc++abi.so.1\0";
 	void *found = dlsym ? dlsym(RTLD_NEXT, name) : NULL;
 
-	for (size_t i = 0; dlsym && !found && i < HAK_COUNT_OF(libraries); i++) {
-		void *library = hak_deepbind_loaded(libraries[i]);
+	for (const char *file = libraries; dlsym && !found && *file; file = hak_text_nth(file, 1)) {
+		void *library = hak_deepbind_loaded(file);
 		if (library)
 			found = dlsym(library, name);
 	}

@@ -238,16 +238,9 @@ static const char report_class_words[] =
 #include "stats.def"
 	;
 
-static const char *report_summary(const char *word) { return word + strlen(word) + 1; }
+static const char *report_summary(const char *word) { return hak_text_nth(word, 1); }
 
-static const char *report_word(const char *words, unsigned row)
-{
-	for (unsigned i = 0; i < row; i++) {
-		words = report_summary(words);
-		words += strlen(words) + 1;
-	}
-	return words;
-}
+static const char *report_word(const char *words, unsigned row) { return hak_text_nth(words, 2 * row); }
 
 HAK_FN const char *hak_report_name(unsigned figure) { return report_word(report_words, figure); }
 

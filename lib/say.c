@@ -126,6 +126,13 @@ HAK_FN void hak_text_json(struct hak_text *text, const char *string)
 	say_byte(text, '"');
 }
 
+HAK_FN const char *hak_text_nth(const char *strings, unsigned n)
+{
+	while (n-- > 0)
+		strings += strlen(strings) + 1;
+	return strings;
+}
+
 static void say_pad(struct hak_text *text, char c, size_t n)
 {
 	while (n-- > 0)
@@ -275,15 +282,6 @@ HAK_FN void hak_say_line(const char *format, ...)
 
 HAK_FN void hak_say_text(const struct hak_text *text) { hak_os_write(text->start, hak_text_length(text)); }
 
-static const char *say_message(enum hak_fatal what)
-{
-	const char *message = say_messages;
-
-	for (unsigned i = 0; i < (unsigned)what; i++)
-		message += strlen(message) + 1;
-	return message;
-}
-
 static void say_fill(struct hak_text *line, const char *message, const void *pointer, size_t number)
 {
 	for (; *message; message++) {
@@ -303,7 +301,7 @@ HAK_FN void hak_say_fatal(enum hak_fatal what, const char *entry, const void *po
 
 	hak_text_open(&line, buffer, sizeof(buffer));
 	hak_text_format(&line, "hakmem: %s(%p): ", entry, pointer);
-	say_fill(&line, say_message(what), pointer, number);
+	say_fill(&line, hak_text_nth(say_messages, what), pointer, number);
 	say_send(&line);
 	hak_os_abort();
 }

@@ -31,6 +31,9 @@ HAK_FN void hak_text_json(struct hak_text *text, const char *string); /* quoted 
  * and z, a width, and before it - (left) or 0 (zeros, of %u and %x). */
 HAK_FN void hak_text_format(struct hak_text *text, const char *format, ...) HAK_PRINTF(2, 3);
 
+/* The nth of strings that stand one behind another, each with its NUL. */
+HAK_FN const char *hak_text_nth(const char *strings, unsigned n);
+
 #define HAK_SAY_LINE 512 /* the longest line */
 
 /* "hakmem: ", the words, and a newline, to standard error. */

@@ -7,10 +7,6 @@
 #include "bits.h"
 #include "os.h"
 
-#ifndef HAK_SECTION
-#define HAK_SECTION(name) __attribute__((section(name)))
-#endif
-
 #define TUNABLES_PREFIX_LENGTH (sizeof(HAK_TUNABLES_PREFIX) - 1)
 #define TUNABLES_WORD 40   /* of a refused value or an unknown name, what is remembered */
 #define TUNABLES_BOOL_WORDS "0|1|off|on|no|yes|false|true"
@@ -48,8 +44,9 @@ HAK_DEF const struct hak_tunables_row hak_tunables_rows[HAK_TUNABLE_COUNT] = {
 #undef HAK_TUNABLE
 };
 
-/* T1: a loader that knows RELRO has made it read-only when the first of our code runs. */
-HAK_DEF struct hak_settings hak_settings HAK_SECTION(".data.rel.ro.hak_settings") = {
+/* T1: a loader that knows RELRO has made it read-only when the first of our code runs.  It fills a page, and linkers put this
+ * section first, so that what is relocated (".data.rel.ro") shares a page with what the loader writes in any case. */
+HAK_DEF struct hak_settings hak_settings HAK_SECTION(".data.rel.ro.local.hak_settings") = {
 #define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, ...)                                  \
 	HAK_IF_START_##stability(.id = (preset),)
 #include "tunables.def"

@@ -37,7 +37,7 @@ static const char view_process_counters[] =
 #include "stats.def"
 	;
 
-/* In data that is relocated in any case: no page more becomes the process's own. */
+/* Behind hak_settings, on the page of .dynamic and .got: no page more becomes the process's own. */
 struct view_whole {
 	struct hak_view head;
 	const volatile void *places[HAK_VIEW_PLACES];
@@ -45,7 +45,8 @@ struct view_whole {
 };
 
 extern const struct view_whole hakmem_view;
-HAK_API const struct view_whole hakmem_view HAK_ALIGNED(HAK_VIEW_ALIGN) = {
+HAK_API const struct view_whole hakmem_view HAK_ALIGNED(HAK_VIEW_ALIGN)
+	HAK_SECTION(".data.rel.ro.hakmem_view") = {
 	.head = { HAK_VIEW_MAGIC, HAK_VIEW_LAYOUT, sizeof(void *), HAK_VIEW_PLACES, HAK_VIEW_NUMBERS, HAKMEM_VERSION },
 	.places = {
 		&hakmem_view,

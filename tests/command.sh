@@ -14,17 +14,6 @@ library=$builddir/.libs/libhakmem.so
 HAKMEM_CONF=
 export HAKMEM_CONF
 
-# says STATUS WORDS COMMAND...: its exit status, and WORDS in what it prints.
-says() {
-	says_status=$1 says_words=$2
-	shift 2
-	"$@" > "$work/printed" 2>&1
-	status=$?
-	cat "$work/printed"
-	echo "exit status $status"
-	[ "$status" -eq "$says_status" ] && grep -qF -e "$says_words" "$work/printed"
-}
-
 # preloaded COMMAND...: as LD_PRELOAD makes it.
 preloaded() {
 	LD_PRELOAD=$library "$@"

@@ -17,17 +17,6 @@ export HAKMEM_CONF
 children=
 trap 'for child in $children; do kill -KILL $child; done 2> /dev/null; rm -rf "$work"' EXIT
 
-# says STATUS WORDS COMMAND...: its exit status, and WORDS in what it prints.
-says() {
-	says_status=$1 says_words=$2
-	shift 2
-	"$@" > "$work/printed" 2>&1
-	status=$?
-	cat "$work/printed"
-	echo "exit status $status"
-	[ "$status" -eq "$says_status" ] && grep -qF -e "$says_words" "$work/printed"
-}
-
 # begin NAME COMMAND...: on HAKMEM, in the background, until it has written a line to $work/NAME.out; its id is in $child.
 begin() {
 	begin_name=$1

@@ -194,6 +194,15 @@ static void die(const void *with)
 	hak_say_fatal(death->what, death->entry, (const void *)0x7f1200, 64);
 }
 
+static void test_nth(void)
+{
+	static const char strings[] = "one\0\0three";
+
+	is_text(hak_text_nth(strings, 0), "one");
+	is_text(hak_text_nth(strings, 1), "");
+	is_text(hak_text_nth(strings, 2), "three");
+}
+
 static void test_deaths(void)
 {
 	is(HAK_COUNT_OF(deaths), HAK_FATAL_COUNT);
@@ -220,6 +229,7 @@ int main(void)
 	test_formats();
 	test_cut();
 	test_lines();
+	test_nth();
 	test_deaths();
 	return done();
 }

@@ -4,6 +4,7 @@
 #
 #	point NAME COMMAND [ARG...]    a point: does the command succeed?  Its output is shown if not.
 #	not COMMAND [ARG...]           for use with point
+#	says STATUS WORDS COMMAND...   for use with point: its exit status, and WORDS in what it prints
 #	skip NAME REASON               a point that cannot be tried here
 #	skip_all REASON                nothing can be tried here; ends the script
 #	finish                         the plan; last
@@ -33,6 +34,16 @@ point() {
 
 not() {
 	! "$@"
+}
+
+says() {
+	says_status=$1 says_words=$2
+	shift 2
+	"$@" > "$work/printed" 2>&1
+	status=$?
+	cat "$work/printed"
+	echo "exit status $status"
+	[ "$status" -eq "$says_status" ] && grep -qF -e "$says_words" "$work/printed"
 }
 
 skip() {
