@@ -17,6 +17,14 @@ export HAKMEM_CONF
 children=
 trap 'for child in $children; do kill -KILL $child; done 2> /dev/null; rm -rf "$work"' EXIT
 
+# wait_for_line FILE: a busy machine needs a while.
+wait_for_line() {
+	tries=0
+	while ! [ -s "$1" ] && [ $((tries += 1)) -lt 600 ]; do
+		sleep 0.1
+	done
+}
+
 # begin NAME COMMAND...: on HAKMEM, in the background, until it has written a line to $work/NAME.out; its id is in $child.
 begin() {
 	begin_name=$1
@@ -25,10 +33,7 @@ begin() {
 	LD_PRELOAD=$library "$@" > "$work/$begin_name.out" 2>&1 &
 	child=$!
 	children="$children $child"
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-		[ -s "$work/$begin_name.out" ] && break
-		sleep 0.1
-	done
+	wait_for_line "$work/$begin_name.out"
 }
 
 end() {
@@ -324,8 +329,11 @@ if compiles churn > "$work/said" 2>&1; then
 	point 'trim: it is asked' says 0 'asked; it will' "$hakmem" trim "$child"
 	# Where no other process is: tests that run meanwhile must not be disturbed.
 	if unshare -m -p -f --mount-proc true > "$work/said" 2>&1; then
+		export hakmem library work
+		# shellcheck disable=SC2016 # for the inner shell
 		point 'trim all' says 0 '(churn): asked; it will' unshare -m -p -f --mount-proc sh -c \
-			"LD_PRELOAD='$library' '$work/churn' idle > '$work/there' & sleep 4; '$hakmem' trim all; status=\$?; kill \$!; exit \$status"
+			'LD_PRELOAD=$library "$work/churn" idle > "$work/there" & while ! [ -s "$work/there" ]; do sleep 0.1; done
+			"$hakmem" trim all; status=$?; kill $!; exit $status'
 	else
 		skip 'trim all' 'no namespace of processes can be made here'
 	fi
