@@ -247,7 +247,8 @@ static HAK_COLD bool alloc_within_limit(size_t size)
 	if (hak_limit_is_due() || beyond == HAK_LIMIT_HARD) {
 		hak_thread.limiting = true;
 		hak_alloc_trim();
-		hak_limit_tell();
+		if (hak_limit_tell() && hak_limit_check(size) == HAK_LIMIT_HARD)
+			hak_alloc_trim(); /* what the program freed may have been kept */
 		hak_thread.limiting = false;
 		beyond = hak_limit_check(size);
 	}

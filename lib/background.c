@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "batch.h"
+#include "bits.h"
 #include "large.h"
 #include "os.h"
 #include "superslab.h"
@@ -52,8 +53,10 @@ static HAK_COLD void background_make(void)
 	sigset_t all, before;
 	pthread_t thread;
 
-	if (pthread_attr_init(&attributes) != 0)
+	if (pthread_attr_init(&attributes) != 0) {
+		errno = saved;
 		return;
+	}
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -77,7 +80,7 @@ HAK_FN void hak_background_poke(void)
 	uint32_t waiting = BACKGROUND_WAITING;
 
 	if (hak_likely(hak_load(&background_state, acquire) != BACKGROUND_WAITING) || /* partner: hak_background_start */
-	    hak_os_now() - background_began < BACKGROUND_AFTER_MS || !hak_os_is_main_thread())
+	    hak_elapsed(hak_os_now(), background_began) < BACKGROUND_AFTER_MS || !hak_os_is_main_thread())
 		return;
 	if (hak_cas(&background_state, &waiting, BACKGROUND_MADE, relaxed))
 		background_make();

@@ -2,18 +2,21 @@
 
 #include <string.h>
 
+#include "bits.h"
 #include "large.h"
 #include "os.h"
 #include "pool.h"
+#include "say.h"
 #include "tunables.h"
 
-#define LIMIT_PAUSE_MS 100u
+#define LIMIT_PAUSE_MS 100u /* between two calls of the program's function, and two trims that bring nothing */
 #define LIMIT_FILE 4096u  /* of a control group's file, what is read */
 #define LIMIT_PATH 1024u
 #define LIMIT_NONE_KNOWN SIZE_MAX
 
 static _Atomic uint32_t limit_acted;      /* hak_os_now() when memory was last given back for the limit's sake */
 static _Atomic size_t limit_acted_at;     /* bytes held then */
+static _Atomic uint32_t limit_told;       /* hak_os_now() when the program's function was last called */
 static _Atomic(hak_limit_function *) limit_function;
 static void *_Atomic limit_argument;
 
@@ -40,7 +43,7 @@ HAK_FN bool hak_limit_is_due(void)
 	uint32_t now = hak_os_now(), acted = hak_load(&limit_acted, relaxed);
 	size_t held = hak_limit_held(), before = hak_load(&limit_acted_at, relaxed);
 
-	if (now - acted < LIMIT_PAUSE_MS && held < before + before / 16)
+	if (hak_elapsed(now, acted) < LIMIT_PAUSE_MS && held < before + before / 16)
 		return false;
 	hak_store(&limit_acted, now, relaxed);
 	hak_store(&limit_acted_at, held, relaxed);
@@ -53,44 +56,49 @@ HAK_FN void hak_limit_set_function(hak_limit_function *function, void *argument)
 	hak_store(&limit_function, function, release); /* partner: hak_limit_tell */
 }
 
-HAK_FN void hak_limit_tell(void)
+/* Of several threads that come at once one tells. */
+static bool limit_may_tell(void)
+{
+	uint32_t now = hak_os_now(), told = hak_load(&limit_told, relaxed);
+
+	return hak_elapsed(now, told) >= LIMIT_PAUSE_MS && hak_cas(&limit_told, &told, now, relaxed);
+}
+
+HAK_FN bool hak_limit_tell(void)
 {
 	hak_limit_function *function = hak_load(&limit_function, acquire); /* partner: hak_limit_set_function */
 	size_t soft = (size_t)hak_setting(limit), hard = (size_t)hak_setting(limit_hard);
 
-	if (function)
-		function(hak_load(&limit_argument, relaxed), hak_limit_held(), soft ? soft : hard);
+	if (!function || !limit_may_tell())
+		return false;
+	function(hak_load(&limit_argument, relaxed), hak_limit_held(), soft ? soft : hard);
+	return true;
 }
 
 /* ---- control groups ---- */
 
-/* The first bytes of a file; 0: it cannot be read. */
-static size_t limit_read(const char *path, char *buffer, size_t size)
+/* The first bytes of a file, as a string; empty: it cannot be read. */
+static void limit_read(const char *path, char *text, size_t size)
 {
 	int file = hak_os_open(path);
-	long n = file >= 0 ? hak_os_load(file, buffer, size) : 0;
+	long n = file >= 0 ? hak_os_load(file, text, size - 1) : 0;
 
-	return n > 0 ? (size_t)n : 0;
+	text[n > 0 ? n : 0] = '\0';
 }
 
 /* A number of bytes at the file's start; LIMIT_NONE_KNOWN for "max", or if there is no such file. */
 static size_t limit_read_bytes(const char *directory, const char *group, const char *file)
 {
-	char path[LIMIT_PATH], text[32];
-	size_t length = strlen(directory) + strlen(group) + strlen(file), bytes = 0, n;
+	char path[LIMIT_PATH], number[32];
+	struct hak_text text;
+	size_t bytes;
 
-	if (length >= sizeof(path))
+	hak_text_open(&text, path, sizeof(path));
+	hak_text_format(&text, "%s%s%s", directory, group, file);
+	if (text.lost > 0)
 		return LIMIT_NONE_KNOWN;
-	memcpy(path, directory, strlen(directory));
-	memcpy(path + strlen(directory), group, strlen(group));
-	memcpy(path + strlen(directory) + strlen(group), file, strlen(file) + 1);
-	n = limit_read(path, text, sizeof(text));
-	if (n == 0 || text[0] < '0' || text[0] > '9')
-		return LIMIT_NONE_KNOWN;
-	for (size_t i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++)
-		if (hak_mul_overflow(bytes, (size_t)10, &bytes) || hak_add_overflow(bytes, (size_t)(text[i] - '0'), &bytes))
-			return LIMIT_NONE_KNOWN;
-	return bytes;
+	limit_read(path, number, sizeof(number));
+	return hak_tunables_number(number, number + strcspn(number, "\n"), &bytes) == 0 ? bytes : LIMIT_NONE_KNOWN;
 }
 
 /* The path behind `mark` in a line of /proc/self/cgroup, ended by a NUL in place; NULL if there is no such line. */
@@ -124,12 +132,11 @@ static size_t limit_of_group(char *text)
 HAK_FN void hak_limit_start(void)
 {
 	char text[LIMIT_FILE];
-	size_t n, soft;
+	size_t soft;
 
 	if (!hak_setting(limit_cgroup) || hak_tunables_source(HAK_TUNABLE_ID_limit) != HAK_SOURCE_DEFAULT)
 		return;
-	n = limit_read("/proc/self/cgroup", text, sizeof(text) - 1);
-	text[n] = '\0';
+	limit_read("/proc/self/cgroup", text, sizeof(text));
 	soft = limit_of_group(text);
 	if (soft > 0)
 		hak_tunables_set_value(HAK_TUNABLE_ID_limit, soft);

@@ -19,6 +19,6 @@ HAK_FN enum hak_limit hak_limit_check(size_t more); /* which one `more` bytes wo
 HAK_FN bool hak_limit_is_due(void);  /* time to give memory back: not again at once if it brought nothing */
 HAK_FN size_t hak_limit_held(void);
 HAK_FN void hak_limit_set_function(hak_limit_function *function, void *argument);
-HAK_FN void hak_limit_tell(void);    /* calls the program's function */
+HAK_FN bool hak_limit_tell(void);    /* calls the program's function; false: there is none, or it was called just now */
 
 #endif

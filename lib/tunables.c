@@ -152,8 +152,7 @@ static size_t tunables_which(const char *words, const char *word)
 	return SIZE_MAX;
 }
 
-/* Decimal digits and nothing else up to end. */
-static int tunables_number(const char *at, const char *end, size_t *value)
+HAK_FN int hak_tunables_number(const char *at, const char *end, size_t *value)
 {
 	bool is_over = false;
 
@@ -179,7 +178,7 @@ static int tunables_size(const char *text, size_t *value)
 {
 	const char *end = text + strlen(text);
 	unsigned shift = *text ? tunables_suffix(end[-1]) : 0;
-	int error = tunables_number(text, end - (shift ? 1 : 0), value);
+	int error = hak_tunables_number(text, end - (shift ? 1 : 0), value);
 
 	if (error == 0 && *value > SIZE_MAX >> shift)
 		error = ERANGE;
@@ -196,11 +195,11 @@ static int tunables_parse(unsigned i, const char *text, size_t *value)
 	if (row->type == HAK_TUNABLE_SIZE)
 		return tunables_size(text, value);
 	if (row->type == HAK_TUNABLE_INT)
-		return tunables_number(text, text + strlen(text), value);
+		return hak_tunables_number(text, text + strlen(text), value);
 	*value = tunables_which(words, text);
 	if (row->type == HAK_TUNABLE_BOOL && *value != SIZE_MAX)
 		*value %= 2;
-	return *value == SIZE_MAX ? tunables_number(text, text + strlen(text), value) : 0;
+	return *value == SIZE_MAX ? hak_tunables_number(text, text + strlen(text), value) : 0;
 }
 
 static int tunables_set(unsigned i, const char *text, enum hak_tunable_source source)

@@ -120,6 +120,9 @@ HAK_FN size_t hak_tunables_max(unsigned i);
 /* As it would be set: 4M, touch, 1. */
 HAK_FN void hak_tunables_print(unsigned i, size_t value, struct hak_text *out);
 
+/* Decimal digits and nothing else up to end.  0; EINVAL: something else, or nothing; ERANGE: too large. */
+HAK_FN int hak_tunables_number(const char *at, const char *end, size_t *value);
+
 /* 0; ENOENT: no such setting; EINVAL: no value of its type; ERANGE: out of bounds; EPERM: fixed since start.
  * On an error nothing changes; errno is left alone. */
 HAK_FN int hak_tunables_set(unsigned i, const char *value);
