@@ -2,7 +2,6 @@
 
 #include "class.h"
 #include "journal.h"
-#include "os.h"
 
 /* Row after row what a decision is called, who makes it, its unit and its reason: an array of pointers would have to be
  * relocated in every process. */
@@ -21,9 +20,9 @@ static uint32_t explain_first(uint32_t count)
 	return count > HAK_JOURNAL_LENGTH ? count - HAK_JOURNAL_LENGTH + 1 : 1;
 }
 
-HAK_FN void hak_explain_text(struct hak_text *out)
+HAK_FN void hak_explain_text(struct hak_text *out, uint32_t now)
 {
-	uint32_t count = hak_journal_count(), now = hak_os_now();
+	uint32_t count = hak_journal_count();
 	struct hak_decision e;
 
 	hak_text_format(out, "Decisions of ACE and ELO: %u, the last of them\n", count);
@@ -41,9 +40,9 @@ HAK_FN void hak_explain_text(struct hak_text *out)
 	}
 }
 
-HAK_FN void hak_explain_json(struct hak_text *out)
+HAK_FN void hak_explain_json(struct hak_text *out, uint32_t now)
 {
-	uint32_t count = hak_journal_count(), now = hak_os_now();
+	uint32_t count = hak_journal_count();
 	const char *comma = "";
 	struct hak_decision e;
 

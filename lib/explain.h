@@ -6,7 +6,8 @@
 
 #include "say.h"
 
-HAK_FN void hak_explain_text(struct hak_text *out); /* the last decisions, oldest first, one a line */
-HAK_FN void hak_explain_json(struct hak_text *out); /* the same, as the elements of an array */
+/* now: hak_os_now(), or another time that ages are told from */
+HAK_FN void hak_explain_text(struct hak_text *out, uint32_t now); /* the last decisions, oldest first, one a line */
+HAK_FN void hak_explain_json(struct hak_text *out, uint32_t now); /* the same, as the elements of an array */
 
 #endif

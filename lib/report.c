@@ -343,7 +343,7 @@ HAK_FN void hak_report_text(struct hak_text *out)
 	report_print_front(out);
 	report_print_warm(out);
 	report_print_classes(out);
-	hak_explain_text(out);
+	hak_explain_text(out, hak_os_now());
 }
 
 /* ---- JSON ---- */
@@ -392,7 +392,7 @@ HAK_FN void hak_report_json(struct hak_text *out)
 	hak_text_string(out, "],\n\"classes\":[");
 	report_json_classes(out);
 	hak_text_string(out, "],\n\"last_decisions\":[");
-	hak_explain_json(out);
+	hak_explain_json(out, hak_os_now());
 	hak_text_string(out, "]}\n");
 }
 

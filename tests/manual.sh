@@ -174,6 +174,7 @@ if [ -x "$builddir/hakmem" ] && [ -z "$RUNNER" ] && command -v bash > /dev/null;
 	point 'bash completes a setting' completes fc_cap= hakmem run fc_c
 	point 'bash completes the name of a setting' completes big_cache hakmem options big
 	point 'bash completes all processes' completes all hakmem stat a
+	point 'bash completes a core file' completes /etc/passwd hakmem stat --core /etc/passw
 	point 'bash completes a setting to change' completes decay_ms= hakmem set 1 deca
 	point 'bash completes a program' completes ls hakmem run -- ls
 	point 'bash completes a file' completes /etc/passwd hakmem run -- ls /etc/passw

@@ -10,6 +10,7 @@
 #include "capture.h"
 #include "class.h"
 #include "explain.h"
+#include "os.h"
 
 enum { length = HAK_JOURNAL_LENGTH, writes = 800000, writers = 2 };
 
@@ -112,12 +113,12 @@ static void fill(void)
 	hak_journal_write(HAK_DECISION_elo_threshold, HAK_CLASS_COUNT, 4194304, SIZE_MAX, UINT64_MAX, 0);
 }
 
-static size_t print(void (*how)(struct hak_text *))
+static size_t print(void (*how)(struct hak_text *, uint32_t))
 {
 	struct hak_text out;
 
 	hak_text_open(&out, text, sizeof(text));
-	how(&out);
+	how(&out, hak_os_now());
 	hold(out.lost == 0);
 	return hak_text_length(&out);
 }
@@ -178,10 +179,10 @@ static int parse(size_t size)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void print_array(struct hak_text *out)
+static void print_array(struct hak_text *out, uint32_t now)
 {
 	hak_text_string(out, "[");
-	hak_explain_json(out);
+	hak_explain_json(out, now);
 	hak_text_string(out, "]\n");
 }
 

@@ -9,12 +9,14 @@
 #include "class.h"
 #include "explain.h"
 #include "journal.h"
+#include "os.h"
 #include "process.h"
 
 #define EXPLAIN_TEXT ((size_t)256 << 10)
 
 static const struct option_help explain_help[] = {
 	{ "--json", "print a JSON list" },
+	PROCESS_CORE_HELP,
 	{ "PID", "this process" },
 	{ NULL, NULL },
 };
@@ -47,7 +49,15 @@ static const char *load_journal(const struct view *view)
 	return NULL;
 }
 
-static void print_journal(bool is_json)
+/* When a core file was written is not known: ages are those before the last decision. */
+static uint32_t time_of_last(void)
+{
+	struct hak_decision last;
+
+	return hak_journal_read(hak_journal_count(), &last) ? last.time : 0;
+}
+
+static void print_journal(bool is_json, uint32_t now)
 {
 	char *buffer = malloc(EXPLAIN_TEXT);
 	struct hak_text text;
@@ -56,9 +66,9 @@ static void print_journal(bool is_json)
 		return;
 	hak_text_open(&text, buffer, EXPLAIN_TEXT);
 	if (is_json)
-		hak_explain_json(&text);
+		hak_explain_json(&text, now);
 	else
-		hak_explain_text(&text);
+		hak_explain_text(&text, now);
 	printf(is_json ? "[%s]\n" : "%s", buffer);
 	free(buffer);
 }
@@ -67,32 +77,32 @@ int command_explain(int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
 						 { "help", no_argument, NULL, 'h' },
+						 PROCESS_CORE_OPTIONS,
 						 { NULL, 0, NULL, 0 } };
+	struct core_files files = { NULL, NULL, NULL };
 	struct process process;
 	const char *error;
-	bool is_json = false;
-	int option;
-	pid_t pid;
+	bool is_json = false, is_core;
+	int option, status;
 
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		if (option == 'h')
 			return print_help("explain", explain_help);
-		if (option != 'j')
+		if (option == 'j')
+			is_json = true;
+		else if (!process_take_option(&files, option, optarg))
 			return complain_of_option("explain", option, argv);
-		is_json = true;
 	}
-	if (argc != optind + 1)
-		return complain_of_usage("explain: one process id is wanted");
-	pid = remote_pid(argv[optind]);
-	if (pid == 0)
-		return complain_of_usage("explain: '%s' is no process id", argv[optind]);
-	error = process_open(&process, pid, false);
-	if (!error)
-		error = load_journal(&process.view);
-	process_close(&process);
+	status = process_open_one(&process, "explain", &files, argc - optind, argv + optind, false);
+	if (status != STATUS_OK)
+		return status;
+	is_core = process.remote.core != NULL;
+	error = load_journal(&process.view);
 	if (error)
-		return process_complain(pid, error);
-	print_journal(is_json);
-	return STATUS_OK;
+		status = process_complain_of(&process, error);
+	else
+		print_journal(is_json, is_core ? time_of_last() : hak_os_now());
+	process_close(&process);
+	return status;
 }

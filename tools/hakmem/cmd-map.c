@@ -22,6 +22,7 @@
 
 static const struct option_help map_help[] = {
 	{ "--output FILE", "write the picture there (SVG); -o for short; without it, to standard output" },
+	PROCESS_CORE_HELP,
 	{ "PID", "this process" },
 	{ NULL, NULL },
 };
@@ -262,26 +263,23 @@ static const char *map_process(const struct process *process, FILE *file)
 }
 
 /* The file is only made when the process can be looked at. */
-static int map_to(pid_t pid, const char *path)
+static int map_to(const struct process *process, const char *path)
 {
-	struct process process;
-	const char *error = process_open(&process, pid, true);
-	FILE *file = error ? NULL : path ? fopen(path, "we") : stdout;
+	FILE *file = path ? fopen(path, "we") : stdout;
+	const char *error;
 	int status = STATUS_OK;
 
-	if (!error && !file) {
+	if (!file) {
 		complain("%s: %s", path, strerror(errno));
-		status = STATUS_NO;
-	} else if (!error) {
-		error = map_process(&process, file);
+		return STATUS_NO;
 	}
+	error = map_process(process, file);
 	if (error)
-		status = process_complain(pid, error);
-	if (file && path && (ferror(file) | fclose(file)) != 0) {
+		status = process_complain_of(process, error);
+	if (path && (ferror(file) | fclose(file)) != 0) {
 		complain("cannot write %s", path);
 		status = STATUS_NO;
 	}
-	process_close(&process);
 	return status;
 }
 
@@ -289,21 +287,26 @@ int command_map(int argc, char **argv)
 {
 	static const struct option options[] = { { "output", required_argument, NULL, 'o' },
 						 { "help", no_argument, NULL, 'h' },
+						 PROCESS_CORE_OPTIONS,
 						 { NULL, 0, NULL, 0 } };
+	struct core_files files = { NULL, NULL, NULL };
+	struct process process;
 	const char *path = NULL;
-	int option;
-	pid_t pid;
+	int option, status;
 
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":ho:", options, NULL)) != -1) {
 		if (option == 'h')
 			return print_help("map", map_help);
-		if (option != 'o')
+		if (option == 'o')
+			path = optarg;
+		else if (!process_take_option(&files, option, optarg))
 			return complain_of_option("map", option, argv);
-		path = optarg;
 	}
-	if (argc != optind + 1)
-		return complain_of_usage("map: one process id is wanted");
-	pid = remote_pid(argv[optind]);
-	return pid ? map_to(pid, path) : complain_of_usage("map: '%s' is no process id", argv[optind]);
+	status = process_open_one(&process, "map", &files, argc - optind, argv + optind, true);
+	if (status != STATUS_OK)
+		return status;
+	status = map_to(&process, path);
+	process_close(&process);
+	return status;
 }

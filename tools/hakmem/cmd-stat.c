@@ -16,6 +16,7 @@ static const struct option_help stat_help[] = {
 	{ "--json", "print one JSON object, or for several processes a list of them" },
 	{ "--openmetrics", "print metrics for Prometheus' node_exporter (textfile collector)" },
 	{ "--watch[=SECONDS]", "print again and again, every two seconds or so many, until the process ends" },
+	PROCESS_CORE_HELP,
 	{ "PID... | all", "these processes, or all that are on HAKMEM" },
 	{ NULL, NULL },
 };
@@ -83,19 +84,35 @@ static uint64_t sum_of_hakmem(const struct census *census)
 	return sum;
 }
 
-static void print_memory(const struct census *census)
+/* What of a core file's process is not in it. */
+static void print_left_out(const struct core *core)
+{
+	char bytes[WORDS_SIZE];
+
+	printf("  not saved: %s that were mapped.  By default the kernel leaves out what was not written of files, and\n"
+	       "  shared files: see coredump_filter in core(5).  Which of them was present, and VmRSS, is not known.\n",
+	       words_bytes(core_left_out(core), bytes));
+}
+
+static void print_memory(const struct census *census, const struct core *core)
 {
 	char sum[WORDS_SIZE], rss[WORDS_SIZE], part[WORDS_SIZE];
 
-	printf("\n%-36s %12s %10s\n", "Memory of HAKMEM", "mapped", "present");
+	printf("\n%-36s %12s %10s\n", "Memory of HAKMEM", "mapped", core ? "saved" : "present");
 	for (unsigned i = 0; i < PART_FIRST_OTHER; i++)
 		print_part(census, i);
 	printf("  %-34s %12s %10s\n", "sum", "", words_bytes(sum_of_hakmem(census), sum));
 	printf("Memory that is not HAKMEM's\n");
 	for (unsigned i = PART_FIRST_OTHER; i < PART_COUNT; i++)
 		print_part(census, i);
-	printf("%-36s %12s %10s   (VmRSS: %s, %s of it explained)\n", "All", "", words_bytes(census->sum, sum),
-	       words_bytes(census->rss, rss), words_percent(census->sum, census->rss, part));
+	printf("%-36s %12s %10s", "All", "", words_bytes(census->sum, sum));
+	if (core)
+		printf("\n");
+	else
+		printf("   (VmRSS: %s, %s of it explained)\n", words_bytes(census->rss, rss),
+		       words_percent(census->sum, census->rss, part));
+	if (core)
+		print_left_out(core);
 	if (census->swapped)
 		printf("  swapped out: %s\n", words_bytes(census->swapped, sum));
 	if (census->huge)
@@ -150,11 +167,12 @@ static void print_classes(const struct census *census)
 
 static void print_text(const struct process *process, const struct census *census)
 {
-	printf("Process %ld (%s), HAKMEM %s, heaps: %" PRIu64 " of threads, %" PRIu64 " idle, %" PRIu64 " lost\n\n",
-	       (long)process->remote.pid, process->remote.name, process->view.version, census->heaps_live,
+	printf("%s %ld (%s), HAKMEM %s, heaps: %" PRIu64 " of threads, %" PRIu64 " idle, %" PRIu64 " lost\n\n",
+	       process->remote.core ? "Core file of process" : "Process", (long)process->remote.pid,
+	       process->remote.name, process->view.version, census->heaps_live,
 	       census->heaps_idle, census->heaps_lost);
 	print_blocks(census);
-	print_memory(census);
+	print_memory(census, process->remote.core);
 	print_rates(census);
 	print_classes(census);
 }
@@ -358,6 +376,25 @@ static int stat_once(const struct process_list *list, enum stat_format format)
 	return list->is_all || count == list->count ? STATUS_OK : STATUS_NO;
 }
 
+static int stat_core(const struct core_files *files, int count, char **words, enum stat_format format)
+{
+	struct stat_found *found = calloc(1, sizeof(*found));
+	int status = found ? process_open_one(&found->process, "stat", files, count, words, true) : STATUS_NO;
+	const char *error = NULL;
+
+	if (status == STATUS_OK) {
+		error = census_take(&found->census, &found->process.view);
+		if (error)
+			status = process_complain_of(&found->process, error);
+		else
+			print_found(&found, 1, format, false);
+		census_close(&found->census);
+		process_close(&found->process);
+	}
+	free(found);
+	return status;
+}
+
 /* Until a process that was named has ended. */
 static int stat_watch(struct process_list *list, enum stat_format format, double seconds)
 {
@@ -394,8 +431,10 @@ int command_stat(int argc, char **argv)
 						 { "openmetrics", no_argument, NULL, 'o' },
 						 { "watch", optional_argument, NULL, 'w' },
 						 { "help", no_argument, NULL, 'h' },
+						 PROCESS_CORE_OPTIONS,
 						 { NULL, 0, NULL, 0 } };
 	enum stat_format format = STAT_TEXT;
+	struct core_files files = { NULL, NULL, NULL };
 	struct process_list list;
 	double seconds = 0;
 	int option, status;
@@ -408,11 +447,17 @@ int command_stat(int argc, char **argv)
 			format = STAT_JSON;
 		else if (option == 'o')
 			format = STAT_METRICS;
+		else if (process_take_option(&files, option, optarg))
+			continue;
 		else if (option != 'w')
 			return complain_of_option("stat", option, argv);
 		else if ((seconds = optarg ? parse_seconds(optarg) : 2) == 0)
 			return complain_of_usage("stat: '%s' is no number of seconds from 0.05 to 86400", optarg);
 	}
+	if (files.core && seconds > 0)
+		return complain_of_usage("stat: --watch is for processes, and a core file does not change");
+	if (files.core || files.program || files.library)
+		return stat_core(&files, argc - optind, argv + optind, format);
 	if (!process_list(&list, "stat", argc - optind, argv + optind))
 		return STATUS_USAGE;
 	status = seconds > 0 ? stat_watch(&list, format, seconds) : stat_once(&list, format);

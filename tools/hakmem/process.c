@@ -16,6 +16,63 @@ const char *process_open(struct process *process, pid_t pid, bool with_sizes)
 	return error ? error : view_find(&process->view, &process->remote);
 }
 
+const char *process_open_core(struct process *process, const struct core_files *files)
+{
+	const char *error = core_open(&process->remote, files);
+
+	if (!error)
+		error = view_find(&process->view, &process->remote);
+	/* what was not found may be in a file that could not be read */
+	return process->remote.core && core_missing(process->remote.core) ? core_missing(process->remote.core) : error;
+}
+
+bool process_take_option(struct core_files *files, int option, const char *value)
+{
+	const char **field = option == 'C' ? &files->core : option == 'E' ? &files->program : &files->library;
+
+	if (option != 'C' && option != 'E' && option != 'L')
+		return false;
+	*field = value;
+	return true;
+}
+
+/* A core file, which is named in errors as long as it is open. */
+static int open_core(struct process *process, const char *command, const struct core_files *files, int count)
+{
+	const char *error;
+
+	if (count > 0)
+		return complain_of_usage("%s: a process id or --core, not both", command);
+	error = process_open_core(process, files);
+	if (!error)
+		return STATUS_OK;
+	complain("%s: %s", files->core, error);
+	process_close(process);
+	return STATUS_NO;
+}
+
+int process_open_one(struct process *process, const char *command, const struct core_files *files, int count, char **words,
+		     bool with_sizes)
+{
+	const char *error;
+	pid_t pid;
+
+	if (files->core)
+		return open_core(process, command, files, count);
+	if (files->program || files->library)
+		return complain_of_usage("%s: --exe and --library go with --core", command);
+	if (count != 1)
+		return complain_of_usage("%s: one process id is wanted", command);
+	pid = remote_pid(words[0]);
+	if (pid == 0)
+		return complain_of_usage("%s: '%s' is no process id", command, words[0]);
+	error = process_open(process, pid, with_sizes);
+	if (!error)
+		return STATUS_OK;
+	process_close(process);
+	return process_complain(pid, error);
+}
+
 void process_close(struct process *process)
 {
 	remote_close(&process->remote);
@@ -24,6 +81,14 @@ void process_close(struct process *process)
 int process_complain(pid_t pid, const char *reason)
 {
 	complain("process %ld: %s", (long)pid, reason);
+	return STATUS_NO;
+}
+
+int process_complain_of(const struct process *process, const char *reason)
+{
+	if (!process->remote.core)
+		return process_complain(process->remote.pid, reason);
+	complain("core file of process %ld: %s", (long)process->remote.pid, reason);
 	return STATUS_NO;
 }
 

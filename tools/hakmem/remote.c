@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "core.h"
+
 #define REMOTE_PAGES 512 /* pages asked about at a time */
 #define REMOTE_DENIED                                                                                              \
 	"it may not be looked at: it is another user's, or runs with other rights than yours; run hakmem as that " \
@@ -145,6 +147,7 @@ void remote_close(struct remote *remote)
 	free(remote->mappings);
 	if (remote->pagemap >= 0)
 		close(remote->pagemap);
+	core_close(remote->core);
 	memset(remote, 0, sizeof(*remote));
 	remote->pagemap = -1;
 }
@@ -169,8 +172,11 @@ const struct mapping *remote_find(const struct remote *remote, uint64_t at)
 size_t remote_read_some(const struct remote *remote, uint64_t at, void *to, size_t size)
 {
 	struct iovec local = { to, size }, there = { (void *)(uintptr_t)at, size };
-	ssize_t got = (uintptr_t)at == at ? process_vm_readv(remote->pid, &local, 1, &there, 1, 0) : 0;
+	ssize_t got;
 
+	if (remote->core)
+		return core_read(remote->core, at, to, size);
+	got = (uintptr_t)at == at ? process_vm_readv(remote->pid, &local, 1, &there, 1, 0) : 0;
 	return got > 0 ? (size_t)got : 0;
 }
 
@@ -189,7 +195,9 @@ bool remote_write(const struct remote *remote, uint64_t at, const void *from, si
 
 const char *remote_refused(const struct remote *remote)
 {
-	(void)remote;
+	if (remote->core)
+		return "what is needed of its memory is not in the core file: it was left out (/proc/PID/coredump_filter, see "
+		       "core(5)), or the file was cut off";
 	return errno == EFAULT ? "its memory is not what its tables say" : explain_errno();
 }
 
@@ -203,7 +211,9 @@ bool remote_present(const struct remote *remote, uint64_t at, size_t count, bool
 	uint64_t words[REMOTE_PAGES];
 	size_t page = remote_page();
 
-	while (count > 0) {
+	for (size_t i = 0; remote->core && i < count; i++)
+		present[i] = core_has(remote->core, at + i * page);
+	while (!remote->core && count > 0) {
 		size_t n = count < REMOTE_PAGES ? count : REMOTE_PAGES;
 
 		if (pread(remote->pagemap, words, n * sizeof(*words), (off_t)(at / page * sizeof(*words))) !=
@@ -220,7 +230,7 @@ bool remote_present(const struct remote *remote, uint64_t at, size_t count, bool
 
 uint64_t remote_rss(const struct remote *remote)
 {
-	FILE *file = open_proc(remote->pid, "status");
+	FILE *file = remote->core ? NULL : open_proc(remote->pid, "status");
 	char line[256];
 	uint64_t kib = 0;
 

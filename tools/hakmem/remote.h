@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* remote: another process's memory and mappings.  It is read and written with process_vm_readv and process_vm_writev: no
- * code runs in it, it is not stopped, and gets no signal. */
+ * code runs in it, it is not stopped, and gets no signal.  Or a core file of one (core.h). */
 #ifndef REMOTE_H
 #define REMOTE_H
 
@@ -23,6 +23,7 @@ struct remote {
 	struct mapping *mappings;
 	size_t mapping_count;
 	int pagemap;   /* -1: it cannot be opened */
+	struct core *core; /* NULL: it is a process.  Of a core file, what is resident is what was saved */
 };
 
 /* Every function that returns a text returns NULL, or why it failed and what can be done. */

@@ -234,7 +234,7 @@ void resident_take(struct census *census, const struct slots *slots)
 {
 	const struct remote *remote = slots->view->remote;
 	uint64_t *stacks = calloc(RESIDENT_STACKS, sizeof(*stacks));
-	size_t count = stacks ? read_stacks(remote->pid, stacks) : 0;
+	size_t count = stacks && !remote->core ? read_stacks(remote->pid, stacks) : 0;
 	struct chunk *chunks = read_chunks(slots->view);
 
 	census->by_pages = true;
