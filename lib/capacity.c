@@ -7,7 +7,7 @@
 #define CAPACITY_CLASS_BYTES ((size_t)4 << 20) /* that one cache may hold */
 #define CAPACITY_HEAP_BYTES ((size_t)6 << 20)  /* that all caches of a heap may hold */
 
-HAK_FN unsigned hak_capacity_start(unsigned class)
+static unsigned capacity_start(unsigned class)
 {
 	size_t size = hak_classes[class].size;
 
@@ -21,7 +21,8 @@ static unsigned capacity_most(unsigned class)
 	return most >= CAPACITY_MOST ? CAPACITY_MOST : (1u << hak_highest_bit(most + 1)) - 1;
 }
 
-HAK_FN bool hak_capacity_set(struct hak_heap *heap, unsigned class, unsigned capacity)
+/* Gives the bin an array of that many places, one less than a power of two; keeps what is cached. */
+static bool capacity_set(struct hak_heap *heap, unsigned class, unsigned capacity)
 {
 	struct hak_cache *cache = &heap->caches[class];
 	struct hak_bin *bin = &heap->bins[class];
@@ -55,7 +56,7 @@ HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flush
 	if (hak_setting(tiny_front_direct))
 		return;
 	if (bin->capacity == 0)
-		capacity = fixed ? fixed : hak_capacity_start(class);
+		capacity = fixed ? fixed : capacity_start(class);
 	else if (fixed || !hak_setting(ace_enabled) || bin->capacity >= capacity_most(class))
 		return;
 	else if (!turned && bin->capacity >= CAPACITY_ONE_WAY)
@@ -64,7 +65,7 @@ HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flush
 		return;
 	if (bin->capacity >= CAPACITY_ONE_WAY)
 		hak_journal_write(HAK_DECISION_cache_grow, class, bin->capacity, capacity, 0, 0);
-	hak_capacity_set(heap, class, capacity);
+	capacity_set(heap, class, capacity);
 }
 
 HAK_FN unsigned hak_capacity_batch(const struct hak_heap *heap, unsigned class)

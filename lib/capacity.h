@@ -6,9 +6,6 @@
 
 #include "heap.h"
 
-HAK_FN unsigned hak_capacity_start(unsigned class); /* of a cache's first array */
-/* An array of that many places, which are one less than a power of two; what is cached stays.  False: no memory. */
-HAK_FN bool hak_capacity_set(struct hak_heap *heap, unsigned class, unsigned capacity);
 HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flushing); /* at a cold call */
 HAK_FN unsigned hak_capacity_batch(const struct hak_heap *heap, unsigned class);      /* blocks of a refill */
 

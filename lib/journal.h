@@ -15,19 +15,18 @@
 #define HAK_JOURNAL_LENGTH 64u
 
 /* HAK_DECISION(id, subject, unit, text): what was changed, in which unit, and why in words. */
-#define HAK_DECISIONS(X)                                                                                                  \
-	X(elo_threshold, "ELO", "bytes", "freed blocks of that size and more go straight back to the kernel")                 \
-	X(cache_grow, "ACE", "places", "overflow and underflow of the cache took turns")                                     \
-	X(cache_shrink, "ACE", "places", "the cache was not used up for a while")                                            \
-	X(regret, "ACE", "bytes", "memory was wanted back soon after it had been purged: the dirty budget grows")            \
-	X(huge, "ACE", "SuperSlabs", "the heap is large and dense: its new SuperSlabs get huge pages")                                \
+#define HAK_DECISIONS(X)                                                                                          \
+	X(elo_threshold, "ELO", "bytes", "freed blocks of that size and more go straight back to the kernel")     \
+	X(cache_grow, "ACE", "places", "overflow and underflow of the cache took turns")                          \
+	X(regret, "ACE", "bytes", "memory was wanted back soon after it had been purged: the dirty budget grows") \
+	X(huge, "ACE", "SuperSlabs", "the heap is large and dense: its new SuperSlabs get huge pages")            \
 	X(prefault, "ACE", "bytes", "a class grows quickly: its next slabs are populated by one call")
 
 enum hak_decision_kind {
 #define HAK_DECISION_ENUM(id, subject, unit, text) HAK_DECISION_##id,
 	HAK_DECISIONS(HAK_DECISION_ENUM)
 #undef HAK_DECISION_ENUM
-	HAK_DECISION_COUNT
+		HAK_DECISION_COUNT
 };
 
 struct hak_decision {
@@ -54,7 +53,7 @@ struct hak_journal {
 HAK_VAR struct hak_journal hak_journal;
 
 HAK_FN void hak_journal_write(enum hak_decision_kind kind, unsigned class, uint64_t before, uint64_t after,
-                              uint64_t cost_before, uint64_t cost_after);
+			      uint64_t cost_before, uint64_t cost_after);
 /* The decision of that number; false if it is gone, or being written. */
 HAK_FN bool hak_journal_read(uint32_t number, struct hak_decision *d);
 HAK_FN uint32_t hak_journal_count(void); /* decisions ever made */

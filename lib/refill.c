@@ -2,7 +2,6 @@
 
 #include "bin.h"
 #include "capacity.h"
-#include "journal.h"
 #include "os.h"
 #include "remote.h"
 
@@ -13,18 +12,6 @@
 #define REFILL_INSIDE_PAUSE_MS 10000u         /* .. stops it for that long */
 
 /* ---- the heap looks after itself ---- */
-
-/* Its blocks go back, and half of its places. */
-static void refill_settle_cache(struct hak_heap *heap, unsigned class)
-{
-	struct hak_bin *bin = &heap->bins[class];
-
-	hak_bin_settle(heap, class);
-	if (bin->capacity <= hak_capacity_start(class) || hak_setting(fc_cap) || !hak_setting(ace_enabled))
-		return;
-	hak_journal_write(HAK_DECISION_cache_shrink, class, bin->capacity, bin->capacity / 2u, 0, 0);
-	hak_capacity_set(heap, class, bin->capacity / 2u);
-}
 
 /* What lies in the cache of a size that the program does not use any more keeps each its slab: a cache that did not move since
  * the last look is emptied. */
@@ -37,7 +24,7 @@ static HAK_COLD void refill_settle_idle(struct hak_heap *heap)
 		if (bin->capacity == 0)
 			continue;
 		if (cache->top == bin->seen)
-			refill_settle_cache(heap, c);
+			hak_bin_settle(heap, c);
 		bin->seen = cache->top;
 	}
 	heap->idle_ticks = heap->ticks;
