@@ -9,7 +9,8 @@
 #define BATCH_TICK_MS 100u
 #define BATCH_TELL ((size_t)4 << 20) /* each time that regret passes a multiple of it is a decision in the journal */
 #define BATCH_REGRET_MS 1000u
-#define BATCH_HUGE_SPARE 2u /* free slabs for whose sake a huge page is not broken up by age */
+#define BATCH_REGRET_LEAST ((size_t)4 << 20)
+#define BATCH_HUGE_SPARE 2u   /* free slabs for whose sake a huge page is not broken up by age */
 #define BATCH_PAUSE_MS 10000u /* after the kernel refused: locked memory, most often */
 
 static _Atomic size_t batch_top;       /* no dirty slabs at or above this slot, as far as known */
@@ -86,12 +87,13 @@ static size_t batch_purge_slot(size_t slot)
 	return bytes;
 }
 
-/* Regret counts no more than an eighth of what is in use: a program that frees all and then sleeps is small. */
+/* Regret counts no more than 4 MiB and a little of what is in use: a program that frees all and then sleeps is small. */
 HAK_FN size_t hak_batch_regret(void)
 {
 	size_t regret = hak_load(&batch_regret, relaxed), used = (size_t)hak_pool_counts().used * HAK_SLAB_SIZE;
+	size_t bound = used / 32 + (used / 2 < BATCH_REGRET_LEAST ? used / 2 : BATCH_REGRET_LEAST);
 
-	return regret < used / 8 ? regret : used / 8;
+	return regret < bound ? regret : bound;
 }
 
 HAK_FN size_t hak_batch_budget(void)
@@ -138,9 +140,15 @@ static void batch_forget_regret(void)
 	hak_cas(&batch_regret, &regret, regret - regret / 64, relaxed);
 }
 
-static size_t batch_dirty(void) { return (size_t)hak_pool_counts().dirty * HAK_SLAB_SIZE; }
+static size_t batch_dirty(void)
+{
+	return (size_t)hak_pool_counts().dirty * HAK_SLAB_SIZE;
+}
 
-static bool batch_is_dirty(size_t s) { return hak_load(&hak_registry_slot(s)->word, relaxed) >> 32 != 0; }
+static bool batch_is_dirty(size_t s)
+{
+	return hak_load(&hak_registry_slot(s)->word, relaxed) >> 32 != 0;
+}
 
 /* A SuperSlab in huge pages that is partly used: purging would break them up. */
 static bool batch_is_whole(size_t s)
@@ -180,7 +188,8 @@ static void batch_purge_age(uint32_t now)
 		struct hak_slot *slot = hak_registry_slot(s);
 		unsigned dirty = hak_count_bits(hak_load(&slot->word, relaxed) >> 32);
 
-		if (dirty > (batch_is_whole(s) ? BATCH_HUGE_SPARE : 0) && hak_elapsed(now, hak_load(&slot->stamp, relaxed)) >= age)
+		if (dirty > (batch_is_whole(s) ? BATCH_HUGE_SPARE : 0) &&
+		    hak_elapsed(now, hak_load(&slot->stamp, relaxed)) >= age)
 			batch_purge_slot(s);
 	}
 }
@@ -196,7 +205,10 @@ static void batch_age(uint32_t now)
 		batch_purge_age(now);
 }
 
-HAK_FN void hak_batch_tick(void) { batch_age(hak_os_now()); }
+HAK_FN void hak_batch_tick(void)
+{
+	batch_age(hak_os_now());
+}
 
 /* After slabs were given: is too much dirty, or mapped? */
 static void batch_settle(bool whole, uint32_t now)
