@@ -56,6 +56,9 @@ static HAK_COLD HAK_NORETURN void alloc_die(const char *entry, const void *p, ui
 static bool alloc_is_mine(const struct hak_heap *heap, uint32_t tag) { return (tag ^ heap->tag) < HAK_TAG_CLASSES; }
 static bool alloc_is_ours(uint32_t tag) { return tag >> HAK_TAG_SHIFT >= HAK_OWNER_FIRST; }
 
+/* Whose caches this call may look at: the thread's, though it be starved, but not half-written ones. */
+static struct hak_heap *alloc_own(void) { return hak_thread.inside ? &hak_empty_heap : hak_thread.own; }
+
 /* A mid or large block must be named by its start. */
 static bool alloc_is_start(const void *p, uint32_t tag)
 {
@@ -69,8 +72,8 @@ static size_t alloc_size(const char *entry, const void *p, uint32_t tag, bool *f
 	if (alloc_is_ours(tag)) {
 		if (hak_unlikely(hak_setting(secure)))
 			return hak_secure_size(entry, p);
-		if (alloc_is_mine(hak_thread.heap, tag))
-			hak_misuse_check(hak_thread.heap, alloc_class(tag), entry, p, HAK_MISUSE_NEAR);
+		if (alloc_is_mine(alloc_own(), tag))
+			hak_misuse_check(alloc_own(), alloc_class(tag), entry, p, HAK_MISUSE_NEAR);
 		else
 			hak_misuse_check_slab(entry, p);
 		return hak_classes[alloc_class(tag)].size;
@@ -96,6 +99,7 @@ static HAK_COLD bool alloc_start_slow(void)
 		return false;
 	if (!hak_load(&alloc_started, relaxed)) {
 		ok = hak_registry_start();
+		hak_starve_follow();
 		hak_store(&alloc_started, ok, release); /* partner: hak_alloc_start */
 	}
 	hak_lock_release(&alloc_start_lock);
@@ -339,8 +343,24 @@ static bool alloc_is_passed(size_t size)
 	return hak_setting(disable) || (!hak_setting(tiny_use_superslab) && size <= HAK_TINY_MAX);
 }
 
-/* HAKMEM_SECURE: a block of the thread's own cache; NULL: there is none. */
-static void *alloc_pop_secured(unsigned class)
+/* ---- starved: what hits would do, done here (starve.h), and what HAKMEM_SECURE adds ---- */
+
+static bool alloc_is_starved(void) { return hak_starve_is_on() || hak_setting(secure); }
+
+/* The thread shows what the flag says, and frees of all threads find what it says. */
+static HAK_COLD void alloc_follow(void)
+{
+	hak_starve_follow();
+	if (hak_thread.inside || hak_thread.own == &hak_empty_heap)
+		return;
+	hak_heap_hide_parcels(hak_thread.own);
+	if (hak_thread.inside == hak_thread.own) /* no handler has changed it since it was read */
+		hak_thread.heap = hak_heap_shown(hak_thread.own);
+	hak_heap_show_parcels();
+}
+
+/* A block of the thread's own cache; NULL: there is none. */
+static void *alloc_pop_starved(unsigned class)
 {
 	struct hak_heap *heap = hak_thread.own;
 	void *p;
@@ -349,11 +369,13 @@ static void *alloc_pop_secured(unsigned class)
 		return NULL;
 	hak_heap_hide_parcels(heap);
 	p = hak_secure_pop(heap, class);
+	if (p)
+		hak_count(&heap->bins[class].counts.direct_malloc, 1);
 	hak_heap_show_parcels();
 	return p;
 }
 
-/* A block of the cache instead of the one that a refill brought, which is the lowest. */
+/* HAKMEM_SECURE: a block of the cache instead of the one that a refill brought, which is the lowest. */
 static void *alloc_exchange_secured(unsigned class, void *p)
 {
 	struct hak_heap *heap = hak_thread.own;
@@ -366,22 +388,30 @@ static void *alloc_exchange_secured(unsigned class, void *p)
 	return p;
 }
 
-/* HAKMEM_SECURE: all requests.  align 1: as malloc; zero: the memory must be. */
-static HAK_NOINLINE void *alloc_secured(size_t size, size_t align, bool zero)
+/* A block of a class. */
+static void *alloc_class_starved(size_t size, unsigned class, bool *zero)
+{
+	void *p = alloc_pop_starved(class);
+
+	if (!p && (p = alloc_any(size, 1, class, zero)) != NULL && hak_setting(secure))
+		p = alloc_exchange_secured(class, p);
+	*zero = p && hak_setting(secure) && hak_secure_hand_out(p, size);
+	return p;
+}
+
+/* Each request.  align 1: as malloc; zero: the memory must be. */
+static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 {
 	size_t room = hak_secure_room(size);
 	unsigned class = align > 1 ? hak_class_of_aligned(room, align) : alloc_class_of(room);
 	bool is_zero = false;
 	void *p;
 
-	if (class == HAK_CLASS_COUNT) {
+	alloc_follow();
+	if (class < HAK_CLASS_COUNT)
+		p = alloc_class_starved(size, class, &is_zero);
+	else
 		p = alloc_any(size ? size : 1, align, class, &is_zero);
-	} else {
-		p = alloc_pop_secured(class);
-		if (!p && (p = alloc_any(size, 1, class, &is_zero)) != NULL)
-			p = alloc_exchange_secured(class, p);
-		is_zero = p && hak_secure_hand_out(p, size);
-	}
 	return p && zero && !is_zero ? memset(p, 0, size) : p;
 }
 
@@ -391,8 +421,8 @@ HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 
 	if (hak_unlikely(alloc_is_passed(size)) && hak_libc_is_there())
 		return hak_libc_malloc(size);
-	if (hak_unlikely(hak_setting(secure)))
-		return alloc_secured(size, 1, false);
+	if (hak_unlikely(alloc_is_starved()))
+		return alloc_starved(size, 1, false);
 	return alloc_any(size, 1, alloc_class_of(size), &zero);
 }
 
@@ -409,8 +439,8 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 		return p;
 	if (hak_libc_passes())
 		return hak_libc_aligned(align, size);
-	if (hak_unlikely(hak_setting(secure)))
-		return alloc_secured(size, align, false);
+	if (hak_unlikely(alloc_is_starved()))
+		return alloc_starved(size, align, false);
 	if (class < HAK_CLASS_COUNT)
 		return alloc_any(size, 1, class, &zero);
 	return alloc_any(size ? size : 1, align, class, &zero);
@@ -443,12 +473,12 @@ HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
 
 	if (hak_unlikely(hak_mul_overflow(count, size, &size)))
 		return alloc_fail();
-	if (hak_unlikely(hak_setting(secure)))
-		return alloc_secured(size, 1, true);
-	if (size < ALLOC_ZERO_ASK)
+	if (size < ALLOC_ZERO_ASK && !hak_setting(secure))
 		return (p = hak_hot_malloc(size)) ? memset(p, 0, size) : p;
 	if (hak_unlikely(hak_libc_passes()))
 		return hak_libc_zeroed(size);
+	if (hak_unlikely(alloc_is_starved()))
+		return alloc_starved(size, 1, true);
 	if (size <= HAK_CLASS_MAX)
 		p = alloc_zeroed_class(size, &zero);
 	else
@@ -500,12 +530,31 @@ static bool alloc_free_own(struct hak_heap *heap, void *p, unsigned class)
 	return true;
 }
 
-static HAK_NOINLINE void alloc_free_secured(void *p, uint32_t tag)
+/* As a hit would do, or as a miss.  False: the cache is full. */
+static bool alloc_free_starved_own(struct hak_heap *heap, void *p, uint32_t tag)
+{
+	struct hak_cache *cache = &heap->caches[alloc_class(tag)];
+
+	if (!alloc_is_mine(heap, tag)) {
+		hak_remote_send(heap, p, tag);
+		return true;
+	}
+	if (!hak_setting(secure)) /* which has looked already */
+		hak_misuse_check(heap, alloc_class(tag), "free", p, HAK_MISUSE_NEAR);
+	if (hak_cache_is_full(cache))
+		return false;
+	*++cache->top = p;
+	hak_count(&heap->bins[alloc_class(tag)].counts.direct_free, 1);
+	return true;
+}
+
+static HAK_NOINLINE void alloc_free_starved(void *p, uint32_t tag)
 {
 	struct hak_heap *heap = hak_thread.own;
-	struct hak_cache *cache;
+	bool is_done = true;
 
-	hak_secure_take_back("free", p);
+	if (hak_setting(secure))
+		hak_secure_take_back("free", p);
 	if (heap == &hak_empty_heap || hak_thread.inside) {
 		alloc_free_entered(p, tag);
 		return;
@@ -513,31 +562,28 @@ static HAK_NOINLINE void alloc_free_secured(void *p, uint32_t tag)
 	hak_heap_hide_parcels(heap);
 	p = hak_secure_delay(heap, p);
 	tag = p ? alloc_tag(p) : tag;
-	cache = &heap->caches[alloc_class(tag)];
-	if (p && !alloc_is_mine(heap, tag)) {
-		hak_remote_send(heap, p, tag);
-		p = NULL;
-	} else if (p && !hak_cache_is_full(cache)) {
-		*++cache->top = p;
-		p = NULL;
-	}
-	hak_heap_show_parcels();
 	if (p)
+		is_done = alloc_free_starved_own(heap, p, tag);
+	hak_heap_show_parcels();
+	if (!is_done)
 		alloc_free_entered(p, tag);
 }
 
 HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 {
-	struct hak_heap *heap = hak_thread.heap;
 	uint32_t tag = alloc_tag(p);
+	struct hak_heap *heap;
 
+	if (hak_unlikely(hak_starve_is_news()))
+		alloc_follow();
 	if (hak_unlikely(!alloc_is_ours(tag))) {
 		if (p)
 			alloc_free_span(p, tag);
 		return;
 	}
-	if (hak_unlikely(hak_setting(secure))) {
-		alloc_free_secured(p, tag);
+	heap = hak_thread.heap;
+	if (hak_unlikely(alloc_is_starved())) {
+		alloc_free_starved(p, tag);
 	} else if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside && !alloc_is_mine(heap, tag))) {
 		hak_heap_hide_parcels(heap);
 		hak_remote_send(heap, p, tag);

@@ -20,6 +20,7 @@
 
 #include "parcel.h"
 #include "slab.h"
+#include "starve.h"
 #include "stats.h"
 #include "tunables.h"
 
@@ -117,10 +118,10 @@ HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /*
 	return bin->capacity ? (uint32_t)(heap->caches[class].top - bin->array) : 0;
 }
 
-/* With HAKMEM_SECURE hits find the empty heap: every call is a cold one. */
+/* With HAKMEM_SECURE, and while the caches are starved, hits find the empty heap: every call is a cold one. */
 HAK_HOT struct hak_heap *hak_heap_shown(struct hak_heap *own)
 {
-	return hak_unlikely(hak_setting(secure)) ? &hak_empty_heap : own;
+	return hak_unlikely(hak_starve_is_on() || hak_setting(secure)) ? &hak_empty_heap : own;
 }
 
 /* From here to the end a signal handler finds that the thread has no heap: it would meet caches that are half-written.  What

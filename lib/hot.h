@@ -56,7 +56,7 @@ HAK_HOT bool hak_hot_push(void *p)
 	void **top;
 	uintptr_t x;
 
-	if (hak_unlikely(number >= hak_registry_slabs())) /* NULL, foreign */
+	if (hak_unlikely(number >= hak_registry_shown())) /* NULL, foreign, or starved */
 		return false;
 	x = hak_registry_tag(number) ^ heap->tag;
 	if (hak_unlikely(x >= HAK_TAG_CLASSES)) /* another heap's, mid, large, nobody's */

@@ -14,6 +14,7 @@
 #include "policy.c"
 #include "libc.c"
 #include "pages.c"
+#include "starve.c"
 #include "slab.c"
 #include "parcel.c"
 #include "pool.c"

@@ -91,6 +91,9 @@ static void *refill_from_inbox(struct hak_heap *heap, unsigned class)
 	return p;
 }
 
+/* Is every call a cold one, so that each can be counted? */
+static bool refill_is_direct(void) { return hak_setting(tiny_front_direct) || hak_starve_is_on(); }
+
 HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero)
 {
 	void *p = refill_from_inbox(heap, class);
@@ -99,7 +102,7 @@ HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero
 	refill_tick_inside(heap);
 	if (p || !hak_bin_provide(heap, class))
 		return p;
-	hak_count(&heap->bins[class].counts.direct_malloc, hak_setting(tiny_front_direct));
+	hak_count(&heap->bins[class].counts.direct_malloc, refill_is_direct());
 	return hak_bin_carve_one(&heap->bins[class], zero);
 }
 
@@ -111,16 +114,16 @@ HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
 	bool zero;
 
 	refill_tick_inside(heap);
+	if (!p)
+		hak_capacity_adapt(heap, class, false);
+	if (!p && !hak_bin_provide(heap, class))
+		return NULL;
+	hak_count(&bin->counts.direct_malloc, refill_is_direct());
 	if (p)
 		return p;
-	hak_capacity_adapt(heap, class, false);
-	if (!hak_bin_provide(heap, class))
-		return NULL;
 	n = hak_capacity_batch(heap, class);
-	if (n < 2) {
-		hak_count(&bin->counts.direct_malloc, hak_setting(tiny_front_direct));
+	if (n < 2)
 		return hak_bin_carve_one(bin, &zero);
-	}
 	n = hak_bin_carve(heap, class, n);
 	heap->caches[class].top = bin->array + n - 1;
 	return bin->array[n];
@@ -133,8 +136,8 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 
 	refill_tick_inside(heap);
 	hak_capacity_adapt(heap, class, true);
+	hak_count(&bin->counts.direct_free, refill_is_direct());
 	if (bin->capacity == 0) {
-		hak_count(&bin->counts.direct_free, 1);
 		hak_bin_put(bin, p);
 		return;
 	}

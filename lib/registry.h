@@ -46,6 +46,7 @@ struct hak_slot {
 
 struct hak_registry {
 	uintptr_t base;         /* of the window */
+	_Atomic size_t shown;   /* a copy of `slabs` for hits, or 0: starve.h */
 	_Atomic size_t slabs;   /* covered by the tags: R3 */
 	_Atomic uint32_t *tags;
 	struct hak_slot *slots; /* entry i is slots[-1 - i] */
@@ -80,6 +81,7 @@ HAK_FN uint32_t hak_registry_returned(void);           /* how often that ended *
 HAK_FN bool hak_registry_is_settled(uint32_t returned); /* nobody is at it, nor was since `returned` */
 HAK_FN void hak_registry_after_fork(void);
 
+HAK_HOT size_t hak_registry_shown(void) { return hak_peek(size_t, &hak_registry.shown); }
 HAK_HOT size_t hak_registry_slabs(void) { return hak_peek(size_t, &hak_registry.slabs); }
 /* The number of the slab that holds p; at least hak_registry_slabs() if p lies outside. */
 HAK_HOT size_t hak_registry_number(const void *p) { return ((uintptr_t)p - hak_registry.base) >> HAK_SLAB_SHIFT; }

@@ -16,6 +16,7 @@
 #include "remote.h"
 #include "report.h"
 #include "secure.h"
+#include "starve.h"
 #include "superslab.h"
 #include "tunables.h"
 
@@ -90,6 +91,7 @@ static void start_fork_child(void)
 	hak_pool_after_fork();
 	hak_background_after_fork();
 	hak_registry_after_fork();
+	hak_starve_after_fork();
 	start_fork_parent();
 }
 

@@ -8,6 +8,7 @@
 #include "large.h"
 #include "meta.h"
 #include "policy.h"
+#include "starve.h"
 #include "tunables.h"
 
 _Static_assert(sizeof(HAK_VIEW_MAGIC) == 16, "the magic fills its place");

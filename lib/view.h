@@ -15,7 +15,8 @@
  * V1  This head and the order of its parts change only with `layout`; what follows is found by name.
  * V2  Whoever looks does not stop the process: what he reads may be changing.  He has to bound every loop, and to check
  *     every address.
- * V3  From outside are written: values of LIVE settings, within their bounds, and their sources; hak_view_trim.asked.
+ * V3  From outside are written: values of LIVE settings, within their bounds, and their sources; hak_view_trim.asked;
+ *     bytes of hak_starve.on, and hak_registry.shown after that.
  * Concurrency: read only, but for hak_view_trim: any thread that passes by obeys. */
 #ifndef HAK_VIEW_H
 #define HAK_VIEW_H

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "look.h"
 #include "names.h"
 #include "random.h"
 #include "resident.h"
@@ -303,6 +304,7 @@ int main(int argc, char **argv)
 	       seed = argument(argc, argv, 3, 1);
 	struct worker *workers = map(count * sizeof(*workers));
 	time_t end = time(NULL) + (time_t)seconds;
+	uint64_t seed_of_main = seed | 1;
 
 	open_shadow();
 	for (size_t i = 0; i < shared_count; i++)
@@ -313,8 +315,11 @@ int main(int argc, char **argv)
 		workers[i].seed = seed * 1000 + i;
 		need(pthread_create(&workers[i].thread, NULL, live_on, &workers[i]) == 0);
 	}
-	while (time(NULL) < end && failures() == 0)
+	while (time(NULL) < end && failures() == 0) {
 		usleep(20000);
+		look_starve("starve_test", next_random(&seed_of_main) % 4 == 0);
+	}
+	look_starve("starve_test", false);
 	atomic_store(&stop, true);
 	for (size_t i = 0; i < count; i++)
 		pthread_join(workers[i].thread, NULL);

@@ -4,40 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "look.h"
 #include "tap.h"
-#define HAK_ROOMS /* declarations only */
-#include "view.h"
 
 enum { blocks = 4096, block_size = 8192, cold_calls = 4096 };
-
-extern const struct hak_view hakmem_view;
-
-static const uintptr_t *places;
-static const uint32_t *numbers;
-
-static unsigned row(const char *name)
-{
-	const char *at = (const char *)places[HAK_VIEW_PLACE_names];
-	unsigned n = 0;
-
-	while (n < hakmem_view.places + hakmem_view.numbers && strcmp(at, name) != 0) {
-		at += strlen(at) + 1;
-		n++;
-	}
-	need(n < hakmem_view.places + hakmem_view.numbers);
-	return n;
-}
-
-static uintptr_t place(const char *name) { return places[row(name)]; }
-static uint32_t number(const char *name) { return numbers[row(name) - hakmem_view.places]; }
-
-static size_t word_at(uintptr_t address)
-{
-	size_t word;
-
-	memcpy(&word, (const void *)address, sizeof(word));
-	return word;
-}
 
 static void test_head(void)
 {
@@ -46,7 +16,7 @@ static void test_head(void)
 	is(hakmem_view.layout, HAK_VIEW_LAYOUT);
 	is(hakmem_view.word, sizeof(void *));
 	is_text(hakmem_view.version, hakmem_version());
-	ok(places[HAK_VIEW_PLACE_self] == (uintptr_t)&hakmem_view, "the first place is its own address");
+	ok(look_places()[HAK_VIEW_PLACE_self] == (uintptr_t)&hakmem_view, "the first place is its own address");
 }
 
 /* Counted in the structures as the library itself does. */
@@ -54,22 +24,22 @@ static void test_truth(void)
 {
 	struct hakmem_stats stats;
 	struct hakmem_class_stats last;
-	uintptr_t names = place("process_counter_names"), at = place("process_counts");
+	uintptr_t names = look_place("process_counter_names"), at = look_place("process_counts");
 
 	need(hakmem_stats(&stats, sizeof(stats)) == 0);
-	is(hakmem_stats_class(number("class_count") - 1, &last, sizeof(last)), 0);
-	is(hakmem_stats_class(number("class_count"), &last, sizeof(last)), ENOENT);
+	is(hakmem_stats_class(look_number("class_count") - 1, &last, sizeof(last)), 0);
+	is(hakmem_stats_class(look_number("class_count"), &last, sizeof(last)), ENOENT);
 	is_text((const char *)names, "superslab_maps");
-	is(word_at(at), stats.superslab_maps);
-	is(word_at(place("large_use") + number("large_blocks")), stats.large_blocks);
-	is(*(const uint32_t *)place("heap_count"), stats.heaps_live + stats.heaps_idle + stats.heaps_lost);
-	ok(word_at(place("registry") + number("registry_high")) >= stats.superslabs, "slots in use lie below `high`");
+	is(look_word(at), stats.superslab_maps);
+	is(look_word(look_place("large_use") + look_number("large_blocks")), stats.large_blocks);
+	is(*(const uint32_t *)look_place("heap_count"), stats.heaps_live + stats.heaps_idle + stats.heaps_lost);
+	ok(look_word(look_place("registry") + look_number("registry_high")) >= stats.superslabs, "slots in use lie below `high`");
 }
 
 static void test_trim(void)
 {
-	_Atomic uint32_t *asked = (_Atomic uint32_t *)(place("trim") + number("trim_asked"));
-	_Atomic uint32_t *done_one = (_Atomic uint32_t *)(place("trim") + number("trim_done"));
+	_Atomic uint32_t *asked = (_Atomic uint32_t *)(look_place("trim") + look_number("trim_asked"));
+	_Atomic uint32_t *done_one = (_Atomic uint32_t *)(look_place("trim") + look_number("trim_done"));
 	static char *kept[blocks];
 	struct hakmem_stats before, after;
 
@@ -91,8 +61,6 @@ static void test_trim(void)
 
 int main(void)
 {
-	places = (const void *)(&hakmem_view + 1);
-	numbers = (const void *)(places + hakmem_view.places);
 	free(malloc(1));
 	test_head();
 	test_truth();
