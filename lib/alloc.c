@@ -569,19 +569,8 @@ static HAK_NOINLINE void alloc_free_starved(void *p, uint32_t tag)
 		alloc_free_entered(p, tag);
 }
 
-HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
+static HAK_NOINLINE void alloc_free_miss(struct hak_heap *heap, void *p, uint32_t tag)
 {
-	uint32_t tag = alloc_tag(p);
-	struct hak_heap *heap;
-
-	if (hak_unlikely(hak_starve_is_news()))
-		alloc_follow();
-	if (hak_unlikely(!alloc_is_ours(tag))) {
-		if (p)
-			alloc_free_span(p, tag);
-		return;
-	}
-	heap = hak_thread.heap;
 	if (hak_unlikely(alloc_is_starved())) {
 		alloc_free_starved(p, tag);
 	} else if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside && !alloc_is_mine(heap, tag))) {
@@ -591,6 +580,30 @@ HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 	} else if (!alloc_is_mine(heap, tag) || !alloc_free_own(heap, p, alloc_class(tag))) {
 		alloc_free_entered(p, tag);
 	}
+}
+
+HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
+{
+	uint32_t tag = alloc_tag(p);
+	struct hak_heap *heap;
+	bool sent;
+
+	if (hak_unlikely(hak_starve_is_news()))
+		alloc_follow();
+	if (hak_unlikely(!alloc_is_ours(tag))) {
+		if (p)
+			alloc_free_span(p, tag);
+		return;
+	}
+	heap = hak_thread.heap;
+	if (hak_likely(heap != &hak_empty_heap && !hak_thread.inside)) {
+		hak_heap_hide_parcels(heap);
+		sent = hak_remote_hit(heap, p, tag);
+		hak_heap_show_parcels();
+		if (hak_likely(sent))
+			return;
+	}
+	alloc_free_miss(heap, p, tag);
 }
 
 /* A block of `have` bytes may stay for a request of `size`. */

@@ -41,11 +41,8 @@ HAK_FN struct hak_parcel *hak_parcel_get(uint32_t owner)
 
 	if (!parcel)
 		parcel = hak_meta_alloc(HAK_PARCEL_SIZE, HAK_PARCEL_SIZE);
-	if (parcel) {
-		parcel->owner = owner;
-		parcel->room = HAK_PARCEL_BLOCKS;
-		parcel->count = 0;
-	}
+	if (parcel)
+		hak_parcel_open(parcel, owner);
 	return parcel;
 }
 

@@ -20,9 +20,8 @@
 
 struct hak_parcel {
 	_Atomic(struct hak_parcel *) next;
-	uint32_t owner;  /* the heap it is for */
-	int16_t room;    /* what may still go in, in units of hak_parcel_cost */
-	uint16_t count;
+	uint32_t tag; /* of the heap it is for */
+	uint16_t count, limit;
 	_Atomic uint32_t depth; /* in an inbox: parcels from this one on, about */
 	void *blocks[HAK_PARCEL_BLOCKS];
 };
@@ -35,13 +34,44 @@ HAK_FN struct hak_parcel *hak_parcel_get(uint32_t owner); /* an empty one; NULL 
 HAK_FN void hak_parcel_put(struct hak_parcel *parcel);    /* back to the stock */
 HAK_FN uint32_t hak_parcel_push(hak_inbox *inbox, struct hak_parcel *parcel); /* parcels there now, about */
 
-HAK_HOT bool hak_inbox_is_empty(hak_inbox *inbox) { return hak_load(inbox, relaxed) == NULL; }
+HAK_HOT bool hak_inbox_is_empty(hak_inbox *inbox)
+{
+	return hak_load(inbox, relaxed) == NULL;
+}
 HAK_HOT struct hak_parcel *hak_inbox_take_all(hak_inbox *inbox)
 {
 	return hak_swap(inbox, NULL, acquire); /* partner: hak_parcel_push */
 }
 
-/* A parcel of large blocks is sent sooner: it holds at most about 256 KiB. */
-HAK_HOT int hak_parcel_cost(size_t block_size) { return 1 + (int)(block_size >> 12); }
+HAK_HOT void hak_parcel_open(struct hak_parcel *parcel, uint32_t owner)
+{
+	parcel->tag = owner << HAK_TAG_SHIFT;
+	parcel->limit = HAK_PARCEL_BLOCKS;
+	parcel->count = 0;
+}
+
+/* A parcel of large blocks is sent sooner, when it holds about 256 KiB: such a block takes so many places. */
+HAK_HOT unsigned hak_parcel_cost(size_t block_size)
+{
+	return 1 + (unsigned)(block_size >> 12);
+}
+
+HAK_HOT bool hak_parcel_is_full(const struct hak_parcel *parcel)
+{
+	return parcel->count >= parcel->limit;
+}
+
+/* Double free of what was freed last. */
+HAK_HOT bool hak_parcel_is_last(const struct hak_parcel *parcel, const void *p)
+{
+	return parcel->count > 0 && parcel->blocks[parcel->count - 1] == p;
+}
+
+HAK_HOT void hak_parcel_add(struct hak_parcel *parcel, void *p)
+{
+	parcel->blocks[parcel->count] = p;
+	hak_signal_fence(); /* a child that is forked here finds a whole parcel */
+	parcel->count++;
+}
 
 #endif

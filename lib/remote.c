@@ -16,9 +16,7 @@ static struct hak_parcel *remote_get_parcel(struct hak_heap *heap, uint32_t owne
 	if (!parcel)
 		return hak_parcel_get(owner);
 	heap->spare = NULL;
-	parcel->owner = owner;
-	parcel->room = HAK_PARCEL_BLOCKS;
-	parcel->count = 0;
+	hak_parcel_open(parcel, owner);
 	return parcel;
 }
 
@@ -154,7 +152,7 @@ HAK_FN size_t hak_remote_purge_all(void)
 static void remote_push(struct hak_heap *heap, unsigned place)
 {
 	struct hak_parcel *parcel = heap->outgoing[place];
-	struct hak_heap *owner = hak_heap_find(parcel->owner);
+	struct hak_heap *owner = hak_heap_find(parcel->tag >> HAK_TAG_SHIFT);
 	uint32_t depth;
 
 	heap->outgoing[place] = NULL;
@@ -220,22 +218,22 @@ HAK_FN void hak_remote_send(struct hak_heap *heap, void *p, uint32_t tag)
 {
 	uint32_t owner = tag >> HAK_TAG_SHIFT, class = tag % (1u << HAK_TAG_SHIFT) / HAK_CACHE_SIZE;
 	struct hak_parcel *parcel = heap->outgoing[owner % HAK_OUTGOING];
+	unsigned cost;
 
 	if (hak_unlikely(!hak_class_is_start(hak_classes[class].shape, p)))
 		hak_misuse_check_slab("free", p);
 
-	if (hak_unlikely(!parcel || parcel->owner != owner)) {
+	if (!parcel || (parcel->tag ^ tag) >= HAK_TAG_CLASSES) {
 		remote_send_first(heap, p, tag);
 		return;
 	}
 	hak_count(&heap->bins[class].counts.sent, 1);
-	if (hak_unlikely(parcel->count > 0 && parcel->blocks[parcel->count - 1] == p))
+	if (hak_unlikely(hak_parcel_is_last(parcel, p)))
 		hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, hak_classes[class].size);
-	parcel->blocks[parcel->count] = p;
-	hak_signal_fence(); /* a child that is forked here finds a whole parcel */
-	parcel->count++;
-	parcel->room = (int16_t)(parcel->room - hak_parcel_cost(hak_classes[class].size));
-	if (hak_unlikely(parcel->room <= 0))
+	hak_parcel_add(parcel, p);
+	cost = hak_parcel_cost(hak_classes[class].size) - 1;
+	parcel->limit = parcel->limit > cost ? (uint16_t)(parcel->limit - cost) : 0;
+	if (hak_parcel_is_full(parcel))
 		remote_push_full(heap, owner % HAK_OUTGOING);
 }
 
