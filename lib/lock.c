@@ -5,7 +5,7 @@
 
 #ifndef LOCK_SPINS
 #define LOCK_SPINS 100
-#define LOCK_PATIENCE 10u /* waits in vain, of 100 ms each, until the holder is given up */
+#define LOCK_PATIENCE_MS 1000u /* spent waiting in vain until the holder is given up */
 #endif
 #define LOCK_WAIT_MS 100u
 
@@ -17,18 +17,29 @@ static bool lock_try(struct hak_lock *lock, uint32_t *word, uint32_t as)
 	return hak_cas(&lock->word, word, as, acquire); /* partner: the release in hak_lock_release */
 }
 
-/* Asleep until it is free.  Only a wait that nobody ended counts: who is woken too late has not waited for nothing. */
+/* Asleep for a while; the milliseconds spent in vain.  Who is woken too late has not waited for nothing; a wait that a signal
+ * ended counts as long as it was; none counts longer than it was meant to be, as the process may have been stopped. */
+static uint32_t lock_sleep(struct hak_lock *lock)
+{
+	uint32_t before = hak_os_now(), waited;
+
+	if (hak_os_wait(&lock->word, HAK_LOCK_WAITED, LOCK_WAIT_MS))
+		return 0;
+	waited = hak_os_now() - before;
+	return waited < LOCK_WAIT_MS ? waited : LOCK_WAIT_MS;
+}
+
 static bool lock_wait(struct hak_lock *lock)
 {
 	uint32_t word;
 
-	for (unsigned i = 0; i < LOCK_PATIENCE;) {
+	for (uint32_t waited = 0; waited < LOCK_PATIENCE_MS;) {
 		if (lock_try(lock, &word, HAK_LOCK_WAITED))
 			return true;
 		if (word == HAK_LOCK_GIVEN_UP)
 			return false;
 		if (word == HAK_LOCK_WAITED || hak_cas(&lock->word, &word, HAK_LOCK_WAITED, relaxed))
-			i += !hak_os_wait(&lock->word, HAK_LOCK_WAITED, LOCK_WAIT_MS);
+			waited += lock_sleep(lock);
 	}
 	word = HAK_LOCK_WAITED;
 	hak_cas(&lock->word, &word, HAK_LOCK_GIVEN_UP, relaxed);

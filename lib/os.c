@@ -265,7 +265,7 @@ HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 	os_futex_time t = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
 	long result = os_call(SYS_futex, (long)word, OS_FUTEX_WAIT, (long)value, (long)&t);
 
-	return result == 0 || result == -EAGAIN || result == -EINTR;
+	return result == 0 || result == -EAGAIN;
 }
 
 HAK_FN bool hak_os_is_main_thread(void) { return os_call(SYS_gettid, 0, 0, 0, 0) == os_call(SYS_getpid, 0, 0, 0, 0); }

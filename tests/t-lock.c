@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -95,6 +96,14 @@ static void check_handler(void)
 	signal(SIGUSR1, SIG_DFL);
 }
 
+static volatile unsigned ignored;
+
+static void ignore(int number)
+{
+	(void)number;
+	ignored = ignored + 1;
+}
+
 /* A thread that is not there, as in a process made without fork's handlers. */
 static void check_patience(void)
 {
@@ -105,6 +114,19 @@ static void check_patience(void)
 	hak_lock_release(&low);
 	ok(hak_lock_take(&low), "until the holder comes after all");
 	hak_lock_release(&low);
+}
+
+/* Signals that end every wait do not make it longer. */
+static void check_patience_among_signals(void)
+{
+	struct itimerval every = { { 0, 2000 }, { 0, 2000 } }, never = { { 0, 0 }, { 0, 0 } };
+
+	low.word = HAK_LOCK_TAKEN;
+	signal(SIGALRM, ignore);
+	setitimer(ITIMER_REAL, &every, NULL);
+	ok(!hak_lock_take(&low) && ignored > 10, "nor among signals: %u came", ignored);
+	setitimer(ITIMER_REAL, &never, NULL);
+	low.word = HAK_LOCK_FREE;
 }
 
 static void take_in_order(const void *with)
@@ -132,6 +154,7 @@ int main(void)
 	check_forking();
 	check_handler();
 	check_patience();
+	check_patience_among_signals();
 	capture_silent("ranks rise", take_in_order, NULL);
 	capture(&child, take_out_of_order, NULL);
 #ifdef HAK_ASSERT

@@ -4,7 +4,7 @@
 #include "explore.h"
 
 #define LOCK_SPINS 2
-#define LOCK_PATIENCE 10u
+#define LOCK_PATIENCE_MS 1000u
 #include "../lib/lock.c"
 
 static struct hak_lock lock = HAK_LOCK_INIT(HAK_RANK_LARGE);
@@ -26,6 +26,11 @@ HAK_FN void hak_os_wake_one(void *word)
 	hak_model_step();
 	if (!is_forgetful)
 		model_wake_one(word);
+}
+
+HAK_FN uint32_t hak_os_now(void)
+{
+	return 0;
 }
 
 static void reset(void)
