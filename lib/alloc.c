@@ -14,6 +14,7 @@
 #include "mid.h"
 #include "misuse.h"
 #include "os.h"
+#include "record.h"
 #include "refill.h"
 #include "remote.h"
 #include "say.h"
@@ -348,7 +349,7 @@ static bool alloc_is_passed(size_t size)
 static bool alloc_is_starved(void) { return hak_starve_is_on() || hak_setting(secure); }
 
 /* The thread shows what the flag says, and frees of all threads find what it says. */
-static HAK_COLD void alloc_follow(void)
+HAK_FN HAK_COLD void hak_alloc_follow(void)
 {
 	hak_starve_follow();
 	if (hak_thread.inside || hak_thread.own == &hak_empty_heap)
@@ -357,6 +358,17 @@ static HAK_COLD void alloc_follow(void)
 	if (hak_thread.inside == hak_thread.own) /* no handler has changed it since it was read */
 		hak_thread.heap = hak_heap_shown(hak_thread.own);
 	hak_heap_show_parcels();
+}
+
+/* HAKMEM_TRACE: a realloc is one event, not those of which it is made. */
+static bool alloc_is_recorded(void) { return hak_unlikely(hak_record_is_on()) && !hak_thread.resizing; }
+
+/* While the caches are starved, each free comes by. */
+static HAK_COLD void alloc_watch_free(void *p)
+{
+	hak_alloc_follow();
+	if (alloc_is_recorded())
+		hak_record_free(p);
 }
 
 /* A block of the thread's own cache; NULL: there is none. */
@@ -407,11 +419,13 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 	bool is_zero = false;
 	void *p;
 
-	alloc_follow();
+	hak_alloc_follow();
 	if (class < HAK_CLASS_COUNT)
 		p = alloc_class_starved(size, class, &is_zero);
 	else
 		p = alloc_any(size ? size : 1, align, class, &is_zero);
+	if (alloc_is_recorded())
+		hak_record_alloc(zero ? HAK_RECORD_CALLOC : align > 1 ? HAK_RECORD_ALIGNED : HAK_RECORD_MALLOC, size, align, p);
 	return p && zero && !is_zero ? memset(p, 0, size) : p;
 }
 
@@ -473,7 +487,7 @@ HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
 
 	if (hak_unlikely(hak_mul_overflow(count, size, &size)))
 		return alloc_fail();
-	if (size < ALLOC_ZERO_ASK && !hak_setting(secure))
+	if (size < ALLOC_ZERO_ASK && !alloc_is_starved())
 		return (p = hak_hot_malloc(size)) ? memset(p, 0, size) : p;
 	if (hak_unlikely(hak_libc_passes()))
 		return hak_libc_zeroed(size);
@@ -589,7 +603,7 @@ HAK_FN HAK_NOINLINE void hak_alloc_free_cold(void *p)
 	bool sent;
 
 	if (hak_unlikely(hak_starve_is_news()))
-		alloc_follow();
+		alloc_watch_free(p);
 	if (hak_unlikely(!alloc_is_ours(tag))) {
 		if (p)
 			alloc_free_span(p, tag);
@@ -690,19 +704,12 @@ static HAK_COLD void *alloc_resize_secured(void *p, uint32_t tag, size_t have, s
 	return p;
 }
 
-HAK_FN void *hak_alloc_resize(void *p, size_t size)
+static void *alloc_resize(void *p, size_t size)
 {
-	uint32_t tag;
+	uint32_t tag = alloc_tag(p);
 	size_t have;
 	bool foreign;
 
-	if (!p)
-		return hak_hot_malloc(size);
-	if (size == 0) {
-		hak_hot_free(p);
-		return NULL;
-	}
-	tag = alloc_tag(p);
 	have = alloc_size("realloc", p, tag, &foreign);
 	if (hak_unlikely(foreign))
 		return hak_libc_resize(p, size);
@@ -711,6 +718,30 @@ HAK_FN void *hak_alloc_resize(void *p, size_t size)
 	if (hak_unlikely(hak_setting(secure)))
 		return alloc_resize_secured(p, tag, have, size);
 	return alloc_is_fit(have, size) ? p : alloc_move(p, have, size);
+}
+
+static HAK_COLD void *alloc_resize_recorded(void *p, size_t size)
+{
+	uint64_t begun = hak_record_begin();
+	void *to;
+
+	hak_thread.resizing = true;
+	to = alloc_resize(p, size);
+	hak_thread.resizing = false;
+	if (to)
+		hak_record_resize(begun, p, size, to);
+	return to;
+}
+
+HAK_FN void *hak_alloc_resize(void *p, size_t size)
+{
+	if (!p)
+		return hak_hot_malloc(size);
+	if (size == 0) {
+		hak_hot_free(p);
+		return NULL;
+	}
+	return alloc_is_recorded() ? alloc_resize_recorded(p, size) : alloc_resize(p, size);
 }
 
 HAK_FN size_t hak_alloc_usable_size(const void *p)

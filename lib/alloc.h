@@ -16,6 +16,7 @@ HAK_FN void hak_alloc_free_sized(void *p, size_t align, size_t size); /* align 0
 HAK_FN size_t hak_alloc_trim(void);                                   /* gives back what it can: bytes */
 HAK_FN struct hak_heap *hak_alloc_heap(void); /* the thread's, made if need be, entered; then hak_alloc_leave */
 HAK_FN void hak_alloc_leave(struct hak_heap *heap);
+HAK_FN void hak_alloc_follow(void); /* are the caches starved?  The thread's next call is a cold one then, and else a hit */
 
 HAK_FN void hak_alloc_lock(void); /* around fork */
 HAK_FN void hak_alloc_unlock(void);

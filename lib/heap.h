@@ -90,6 +90,7 @@ struct hak_thread {
 	struct hak_heap *inside; /* its heap, while the thread is in the cold half of it or of its parcels */
 	bool gone;               /* its end has been announced: it keeps no heap any more */
 	bool limiting;           /* it is giving memory back for HAKMEM_LIMIT's sake */
+	bool resizing;           /* HAKMEM_TRACE: it is in realloc */
 };
 
 HAK_VAR HAK_TLS struct hak_thread hak_thread;

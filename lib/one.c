@@ -17,6 +17,7 @@
 #include "starve.c"
 #include "slab.c"
 #include "parcel.c"
+#include "record.c"
 #include "pool.c"
 #include "superslab.c"
 #include "batch.c"

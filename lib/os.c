@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,6 +38,10 @@ typedef struct { long seconds, nanoseconds; } os_futex_time;
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
 #endif
 
 #define OS_MAP_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -142,6 +148,21 @@ HAK_FN uint32_t hak_os_now(void)
 		errno = saved;
 	return (uint32_t)((uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u);
 }
+
+static uint64_t os_clock(clockid_t clock)
+{
+	struct timespec t = { 0, 0 };
+	int saved = errno;
+
+	if (clock_gettime(clock, &t) != 0)
+		errno = saved;
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+HAK_FN uint64_t hak_os_clock(void) { return os_clock(CLOCK_MONOTONIC); }
+HAK_FN uint64_t hak_os_time(void) { return os_clock(CLOCK_REALTIME); }
+HAK_FN uint32_t hak_os_pid(void) { return (uint32_t)os_call(SYS_getpid, 0, 0, 0, 0); }
+HAK_FN uint32_t hak_os_parent(void) { return (uint32_t)os_call(SYS_getppid, 0, 0, 0, 0); }
 
 HAK_FN void *hak_os_map(size_t size)
 {
@@ -352,6 +373,122 @@ HAK_FN bool hak_os_program(char *path, size_t size)
 		return false;
 	path[length] = '\0';
 	return true;
+}
+
+/* ---- a file that is written as memory ---- */
+
+#define OS_FILE_HIGH 900 /* out of the way of programs that close or count theirs */
+
+HAK_FN bool hak_os_directory(char *path, size_t size)
+{
+	long length = os_call(SYS_getcwd, (long)path, (long)size, 0, 0);
+
+	return length > 0 && path[0] == '/';
+}
+
+HAK_FN int hak_os_create(const char *path, bool is_new)
+{
+	long flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (is_new ? O_CREAT | O_EXCL : 0);
+	long file = os_call(SYS_openat, AT_FDCWD, (long)path, flags, 0600);
+	int saved = errno, high;
+
+	if (file < 0)
+		return file == -EEXIST ? HAK_OS_EXISTS : -1;
+	high = fcntl((int)file, F_DUPFD_CLOEXEC, OS_FILE_HIGH);
+	errno = saved;
+	if (high < 0)
+		return (int)file;
+	hak_os_close((int)file);
+	return high;
+}
+
+HAK_FN void hak_os_identify(int file, struct hak_os_file_id *id)
+{
+	struct stat is = { .st_ino = 0 };
+	int saved = errno;
+
+	if (fstat(file, &is) != 0)
+		errno = saved;
+	id->device = is.st_dev;
+	id->inode = is.st_ino;
+}
+
+HAK_FN bool hak_os_is_file(int file, const struct hak_os_file_id *id)
+{
+	struct hak_os_file_id now;
+
+	hak_os_identify(file, &now);
+	return now.inode != 0 && now.inode == id->inode && now.device == id->device;
+}
+
+/* The C library's own are cancellation points. */
+#if defined(__LP64__) && defined(SYS_fallocate) && defined(SYS_pwrite64)
+static bool os_allocate(int file, uint64_t at, size_t size, bool *is_known)
+{
+	long result = os_call(SYS_fallocate, file, 0, (long)at, (long)size);
+
+	*is_known = result != -EOPNOTSUPP;
+	return result == 0;
+}
+
+static bool os_write_at(int file, uint64_t at, const void *bytes, size_t size)
+{
+	return os_call(SYS_pwrite64, file, (long)bytes, (long)size, (long)at) == (long)size;
+}
+#else
+static bool os_allocate(int file, uint64_t at, size_t size, bool *is_known)
+{
+	bool ok = fallocate(file, 0, (off_t)at, (off_t)size) == 0;
+
+	*is_known = ok || errno != EOPNOTSUPP;
+	return ok;
+}
+
+static bool os_write_at(int file, uint64_t at, const void *bytes, size_t size)
+{
+	return pwrite(file, bytes, size, (off_t)at) == (ssize_t)size;
+}
+#endif
+
+/* Who writes to memory for which the disk has no room gets a signal, and so does who makes a file longer than it may be. */
+static bool os_make_room(int file, uint64_t at, size_t size)
+{
+	static const char zeros[4096];
+	struct rlimit limit;
+	bool is_known;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < at + size)
+		return false;
+	if (os_allocate(file, at, size, &is_known))
+		return true;
+	for (size_t done = 0; !is_known && done < size; done += sizeof(zeros))
+		if (!os_write_at(file, at + done, zeros, sizeof(zeros)))
+			return false;
+	return !is_known;
+}
+
+HAK_FN void *hak_os_map_file(int file, uint64_t at, size_t size)
+{
+	int saved = errno;
+	void *p = MAP_FAILED;
+
+	if (!os_must_fail() && os_make_room(file, at, size))
+		p = mmap(NULL, size, OS_RW, MAP_SHARED, file, (off_t)at);
+	if (p != MAP_FAILED)
+		madvise(p, size, MADV_DONTFORK);
+	errno = saved;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+HAK_FN void *hak_os_map_wiped(size_t size)
+{
+	void *p = hak_os_map(size);
+	int saved = errno;
+
+	if (p)
+		madvise(p, size, MADV_WIPEONFORK);
+	errno = saved;
+	return p;
 }
 
 HAK_FN void hak_os_write(const char *text, size_t length)

@@ -20,6 +20,10 @@ HAK_FN bool hak_os_is_secure(void); /* AT_SECURE: the environment is an attacker
 HAK_FN uint64_t hak_os_random(void); /* for places, not for secrets; one thread at a time */
 HAK_FN uint64_t hak_os_secret(void); /* from the kernel, nobody can guess it; at start only */
 HAK_FN uint32_t hak_os_now(void); /* milliseconds, coarse, wraps after 49 days */
+HAK_FN uint64_t hak_os_clock(void); /* nanoseconds since some moment */
+HAK_FN uint64_t hak_os_time(void);  /* nanoseconds since 1970 */
+HAK_FN uint32_t hak_os_pid(void);
+HAK_FN uint32_t hak_os_parent(void);
 
 HAK_FN void *hak_os_map(size_t size);                             /* anywhere; NULL if refused */
 HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size);   /* there and nowhere else; replaces nothing */
@@ -46,6 +50,18 @@ HAK_FN void hak_os_close(int file);
 HAK_FN long hak_os_load(int file, char *buffer, size_t size);         /* all of it; closes it */
 HAK_FN long hak_os_list(const char *path, char *buffer, size_t size); /* a directory's names, a NUL behind each */
 HAK_FN bool hak_os_program(char *path, size_t size);                  /* the executable's, as the kernel knows it */
+
+/* A file that is written as memory: a trace (record.h). */
+#define HAK_OS_EXISTS (-2)
+struct hak_os_file_id {
+	uint64_t device, inode;
+};
+HAK_FN bool hak_os_directory(char *path, size_t size); /* the current one */
+HAK_FN int hak_os_create(const char *path, bool is_new); /* HAK_OS_EXISTS: it should be new; -1: it cannot be written */
+HAK_FN void hak_os_identify(int file, struct hak_os_file_id *id);
+HAK_FN bool hak_os_is_file(int file, const struct hak_os_file_id *id); /* is it still that file? */
+HAK_FN void *hak_os_map_file(int file, uint64_t at, size_t size); /* with room on the disk; not for children; NULL: refused */
+HAK_FN void *hak_os_map_wiped(size_t size);                       /* zero in a forked child, Linux 4.14; NULL: refused */
 
 HAK_FN void hak_os_write(const char *text, size_t length); /* to standard error, all of it or as much as goes */
 HAK_FN HAK_NORETURN void hak_os_abort(void);

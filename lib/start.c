@@ -13,6 +13,7 @@
 #include "lock.h"
 #include "os.h"
 #include "policy.h"
+#include "record.h"
 #include "remote.h"
 #include "report.h"
 #include "secure.h"
@@ -40,6 +41,7 @@ static void start_thread_exit(void *thread)
 		hak_heap_lose(hak_thread.inside);
 	hak_thread.gone = true;
 	start_leave_heap();
+	hak_record_exit();
 }
 
 /* HAKMEM_DISABLE: the thread keeps the empty heap for ever, so that every call takes the cold path, which hands it on.  Its
@@ -55,6 +57,14 @@ static void start_secure(void)
 {
 	if (hak_setting(secure) && (hak_libc_passes() || hak_setting(tiny_front_direct) || !hak_alloc_start() || !hak_secure_start()))
 		hak_tunables_set_value(HAK_TUNABLE_ID_secure, 0);
+}
+
+/* What this thread has cached by now must not be handed out unseen. */
+static void start_record(bool is_secure)
+{
+	hak_record_start(environ, is_secure);
+	if (hak_record_is_on())
+		hak_alloc_follow();
 }
 
 /* Our handlers are registered early, so ours is the last to prepare and the first after.  A lock that the thread is inside
@@ -92,6 +102,7 @@ static void start_fork_child(void)
 	hak_background_after_fork();
 	hak_registry_after_fork();
 	hak_starve_after_fork();
+	hak_record_after_fork();
 	start_fork_parent();
 }
 
@@ -113,6 +124,8 @@ HAK_FN void hak_start(void)
 		             hak_conf_refused());
 	if (hak_libc_passes())
 		start_pass();
+	else
+		start_record(is_secure);
 	hak_alloc_has_key = pthread_key_create(&hak_alloc_key, start_thread_exit) == 0;
 	pthread_atfork(start_fork_prepare, start_fork_parent, start_fork_child);
 	if (hak_setting(ss_prewarm) && !hak_libc_passes() && hak_alloc_start())

@@ -256,11 +256,16 @@ static void tunables_remember(char *word, const char *text, size_t length)
 	word[n] = '\0';
 }
 
+static bool tunables_is_name(const char *name, size_t length, const char *known)
+{
+	return length == strlen(known) && memcmp(name, known, length) == 0;
+}
+
 static void tunables_remember_unknown(const char *name, size_t length)
 {
 	unsigned n = 0;
 
-	if (length == sizeof(HAK_TUNABLES_CONF) - 1 && memcmp(name, HAK_TUNABLES_CONF, length) == 0)
+	if (tunables_is_name(name, length, HAK_TUNABLES_CONF) || tunables_is_name(name, length, HAK_TUNABLES_TRACE))
 		return;
 	while (n < TUNABLES_UNKNOWN && tunables_unknown[n][0])
 		n++;

@@ -93,7 +93,8 @@ HAK_VAR _Atomic uint8_t hak_tunables_sources[HAK_TUNABLE_COUNT]; /* enum hak_tun
 #define hak_setting(id) hak_setting_##id()
 
 #define HAK_TUNABLES_PREFIX "HAKMEM_"
-#define HAK_TUNABLES_CONF "HAKMEM_CONF" /* no setting: conf's */
+#define HAK_TUNABLES_CONF "HAKMEM_CONF"   /* no setting: conf's */
+#define HAK_TUNABLES_TRACE "HAKMEM_TRACE" /* none either: record's */
 
 /* From an environment block (may be NULL), before any other thread runs; all of it is ignored if is_secure.  It wins over
  * what a file said.

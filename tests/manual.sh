@@ -17,7 +17,7 @@ mkdir "$work/bin"
 cat > "$work/bin/hakmem" << END
 #!/bin/sh
 case \$1 in
-run) shift && exec '$builddir/hakmem' run --library '$library' "\$@" ;;
+run | record | replay) command=\$1 && shift && exec '$builddir/hakmem' \$command --library '$library' "\$@" ;;
 *) exec '$builddir/hakmem' "\$@" ;;
 esac
 END
@@ -105,7 +105,7 @@ shell_examples_run() {
 	[ -s "$work/lines" ] || return
 	while read -r line; do
 		echo "\$ $line"
-		PATH=$work/bin:$PATH HAKMEM_CONF='' sh -c "$line" < /dev/null || return
+		(cd "$work" && PATH=$work/bin:$PATH HAKMEM_CONF='' sh -c "$line" < /dev/null) || return
 	done < "$work/lines"
 }
 
@@ -175,6 +175,8 @@ if [ -x "$builddir/hakmem" ] && [ -z "$RUNNER" ] && command -v bash > /dev/null;
 	point 'bash completes the name of a setting' completes big_cache hakmem options big
 	point 'bash completes all processes' completes all hakmem stat a
 	point 'bash completes a core file' completes /etc/passwd hakmem stat --core /etc/passw
+	point 'bash completes a trace' completes /etc/passwd hakmem replay /etc/passw
+	point 'bash completes what is touched' completes pages hakmem replay --touch pa
 	point 'bash completes a setting to change' completes decay_ms= hakmem set 1 deca
 	point 'bash completes a program' completes ls hakmem run -- ls
 	point 'bash completes a file' completes /etc/passwd hakmem run -- ls /etc/passw

@@ -2,31 +2,25 @@
 /* hakmem run: a program on HAKMEM, with settings, and with figures when it is done. */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "command.h"
 #include "library.h"
+#include "program.h"
 #include "settings.h"
 #include "tunables.h"
 
-/* As env(1), nice(1) and shells do. */
-enum { STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127, STATUS_SIGNAL = 128 };
-
 struct run_arguments {
-	const char *library;
+	const char *library, *trace;
 	bool stat;
 };
 
 static const struct option_help run_help[] = {
 	{ "--stat", "print statistics and resource usage when the program ends" },
 	{ "--secure LEVEL", "the same as HAKMEM_SECURE=LEVEL" },
+	{ "--trace FILE", "write a trace of all its calls there, as hakmem record does" },
 	{ "--library FILE", "use this libhakmem.so" },
 	{ NULL, NULL },
 };
@@ -55,38 +49,7 @@ static int run_set_word(const char *word)
 	return status;
 }
 
-/* Ours comes first: of two allocators the first counts. */
-static int run_preload(const char *library)
-{
-	const char *others = getenv("LD_PRELOAD");
-	char *list = NULL;
-
-	if (!others || !*others)
-		return setenv("LD_PRELOAD", library, true);
-	if (asprintf(&list, "%s:%s", library, others) < 0 || setenv("LD_PRELOAD", list, true) != 0)
-		return -1;
-	free(list);
-	return 0;
-}
-
-/* ---- the program ---- */
-
-static int run_exec(char **argv)
-{
-	execvp(argv[0], argv);
-	complain("%s: %s", argv[0], strerror(errno));
-	return errno == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
-}
-
 static double seconds_of(struct timeval time) { return (double)time.tv_sec + (double)time.tv_usec / 1e6; }
-
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static void print_usage_of(const struct rusage *usage, double elapsed)
 {
@@ -99,35 +62,15 @@ static void print_usage_of(const struct rusage *usage, double elapsed)
 	        usage->ru_majflt, usage->ru_nvcsw, usage->ru_nivcsw);
 }
 
-/* As a shell does it: the terminal's signals are for the program, not for us. */
-static void ignore_terminal(void)
+static int run_and_print(char **argv)
 {
-	signal(SIGINT, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
-}
-
-static int run_and_wait(char **argv)
-{
-	double begun = seconds_now();
 	struct rusage usage;
-	int status;
-	pid_t child = fork();
+	double seconds;
+	int status = program_wait(argv, &usage, &seconds);
 
-	if (child < 0) {
-		complain("fork: %s", strerror(errno));
-		return STATUS_CANNOT_RUN;
-	}
-	if (child == 0)
-		_exit(run_exec(argv));
-	ignore_terminal();
-	while (wait4(child, &status, 0, &usage) < 0)
-		if (errno != EINTR)
-			return STATUS_CANNOT_RUN;
-	print_usage_of(&usage, seconds_now() - begun);
-	if (!WIFSIGNALED(status))
-		return WEXITSTATUS(status);
-	fprintf(stderr, "hakmem: %s: %s\n", argv[0], strsignal(WTERMSIG(status)));
-	return STATUS_SIGNAL + WTERMSIG(status);
+	if (seconds >= 0)
+		print_usage_of(&usage, seconds);
+	return program_status(argv, status);
 }
 
 /* ---- the command line ---- */
@@ -137,6 +80,7 @@ static int run_read_options(int argc, char **argv, struct run_arguments *argumen
 {
 	static const struct option options[] = {
 		{ "stat", no_argument, NULL, 's' },         { "secure", required_argument, NULL, 'S' },
+		{ "trace", required_argument, NULL, 't' },
 		{ "library", required_argument, NULL, 'l' }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -148,6 +92,8 @@ static int run_read_options(int argc, char **argv, struct run_arguments *argumen
 			arguments->stat = true;
 		else if (option == 'S')
 			status = run_set("HAKMEM_SECURE", optarg);
+		else if (option == 't')
+			arguments->trace = optarg;
 		else if (option == 'l')
 			arguments->library = optarg;
 		else if (option == 'h')
@@ -160,7 +106,7 @@ static int run_read_options(int argc, char **argv, struct run_arguments *argumen
 
 int command_run(int argc, char **argv)
 {
-	struct run_arguments arguments = { NULL, false };
+	struct run_arguments arguments = { NULL, NULL, false };
 	const char *library;
 	int status = run_read_options(argc, argv, &arguments);
 	bool is_behind = optind > 0 && strcmp(argv[optind - 1], "--") == 0;
@@ -175,11 +121,11 @@ int command_run(int argc, char **argv)
 	if (optind == argc)
 		return complain_of_usage("run: a program is missing");
 	library = library_find(arguments.library);
-	if (!library)
+	if (!library || (arguments.trace && !program_trace(arguments.trace)))
 		return STATUS_NO;
-	if (run_preload(library) != 0 || (arguments.stat && setenv("HAKMEM_STATS", "1", true) != 0)) {
+	if (program_preload(library) != 0 || (arguments.stat && setenv("HAKMEM_STATS", "1", true) != 0)) {
 		complain("%s", strerror(errno));
 		return STATUS_NO;
 	}
-	return arguments.stat ? run_and_wait(argv + optind) : run_exec(argv + optind);
+	return arguments.stat ? run_and_print(argv + optind) : program_exec(argv + optind);
 }

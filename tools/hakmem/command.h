@@ -29,6 +29,8 @@ int command_set(int argc, char **argv);
 int command_trim(int argc, char **argv);
 int command_map(int argc, char **argv);
 int command_top(int argc, char **argv);
+int command_record(int argc, char **argv);
+int command_replay(int argc, char **argv);
 
 /* "hakmem: ", the words and a newline, to standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

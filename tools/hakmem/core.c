@@ -158,7 +158,7 @@ static void take_notes(struct core *core, struct remote *remote, Elf *elf, const
 		for (size_t i = 0; i < count && gelf_getphdr(elf, (int)i, &header); i++) {
 			Elf_Data *data = header.p_type != PT_NOTE ? NULL
 								  : elf_getdata_rawchunk(elf, (int64_t)header.p_offset,
-											 header.p_filesz, ELF_T_NHDR);
+											 (size_t)header.p_filesz, ELF_T_NHDR);
 			size_t at = 0, next, name, text;
 			GElf_Nhdr note;
 

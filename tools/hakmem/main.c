@@ -18,6 +18,8 @@ static const struct command commands[] = {
 	{ "explain", "[OPTION]... PID", "say what adapts itself in a running process, and why", command_explain },
 	{ "set", "PID SETTING=VALUE...", "change settings of a running process", command_set },
 	{ "map", "[OPTION]... PID", "draw the heap of a running process", command_map },
+	{ "record", "[OPTION]... [--] PROGRAM [ARG]...", "run a program, and write a trace of its calls", command_record },
+	{ "replay", "[OPTION]... TRACE", "replay a trace on several allocators, and compare them", command_replay },
 	{ "trim", "PID...|all", "ask running processes to give back what is free", command_trim },
 };
 
