@@ -9,6 +9,7 @@
 #include "bits.h"
 #include "large.h"
 #include "os.h"
+#include "policy.h"
 #include "superslab.h"
 #include "tunables.h"
 
@@ -36,6 +37,7 @@ static void *background_run(void *nothing)
 	const struct timespec tick = { 0, BACKGROUND_TICK_MS * 1000000L };
 	size_t seen = hak_superslab_count();
 
+	hak_policy_set_tended(true);
 	for (;;) {
 		nanosleep(&tick, NULL);
 		hak_batch_tick();
@@ -86,4 +88,8 @@ HAK_FN void hak_background_poke(void)
 		background_make();
 }
 
-HAK_FN void hak_background_after_fork(void) { hak_store(&background_state, BACKGROUND_OFF, relaxed); }
+HAK_FN void hak_background_after_fork(void)
+{
+	hak_store(&background_state, BACKGROUND_OFF, relaxed);
+	hak_policy_set_tended(false);
+}

@@ -2,6 +2,7 @@
 
 #include "journal.h"
 #include "os.h"
+#include "policy.h"
 #include "stats.h"
 #include "superslab.h"
 #include "tunables.h"
@@ -9,6 +10,7 @@
 #define BATCH_TICK_MS 100u
 #define BATCH_TELL ((size_t)4 << 20) /* each time that regret passes a multiple of it is a decision in the journal */
 #define BATCH_REGRET_MS 1000u
+#define BATCH_TENDED ((size_t)64 << 20) /* more may be dirty where a thread gives back what is old */
 #define BATCH_REGRET_LEAST ((size_t)4 << 20)
 #define BATCH_HUGE_SPARE 2u   /* free slabs for whose sake a huge page is not broken up by age */
 #define BATCH_PAUSE_MS 10000u /* after the kernel refused: locked memory, most often */
@@ -104,7 +106,8 @@ HAK_FN size_t hak_batch_budget(void)
 	if (hak_mul_overflow(used / 100, (size_t)hak_setting(dirty_percent), &part))
 		part = SIZE_MAX;
 	budget = part > least ? part : least;
-
+	if (hak_policy_is_tended())
+		budget += used / 2 + BATCH_TENDED;
 	return hak_add_overflow(budget, hak_batch_regret(), &budget) ? SIZE_MAX : budget;
 }
 

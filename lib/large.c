@@ -68,7 +68,7 @@ static size_t large_cache_limit(void)
 	size_t proven = large_slots(hak_policy_proven()) << HAK_SS_SHIFT, most = (size_t)hak_setting(big_cache);
 	size_t limit = hak_large_used() + (proven < most / 4 ? proven : most / 4);
 
-	return limit < most ? limit : most;
+	return limit < most && !hak_policy_is_tended() ? limit : most;
 }
 
 /* Until the cache holds no more than that. */

@@ -9,6 +9,7 @@ static struct hak_lock policy_lock = HAK_LOCK_INIT(HAK_RANK_POLICY);
 static struct hak_elo policy_elo; /* under the lock; started by the first block it learns of */
 HAK_DEF _Atomic size_t hak_policy_learned = HAK_ELO_FIRST;
 static _Atomic size_t policy_proven;
+static _Atomic bool policy_tended;
 
 HAK_FN void hak_policy_lock(void) { hak_lock_take(&policy_lock); }
 HAK_FN void hak_policy_unlock(void) { hak_lock_release(&policy_lock); }
@@ -21,7 +22,10 @@ HAK_FN size_t hak_policy_threshold(void)
 	return fixed ? fixed : hak_load(&hak_policy_learned, relaxed);
 }
 
-HAK_FN bool hak_policy_keeps(size_t bytes) { return bytes < hak_policy_threshold(); }
+HAK_FN void hak_policy_set_tended(bool tended) { hak_store(&policy_tended, tended, relaxed); }
+HAK_FN bool hak_policy_is_tended(void) { return hak_load(&policy_tended, relaxed) && hak_setting(ace_enabled); }
+
+HAK_FN bool hak_policy_keeps(size_t bytes) { return bytes < hak_policy_threshold() || hak_policy_is_tended(); }
 
 static void policy_learn(size_t bytes, uint32_t now, bool freed)
 {

@@ -10,6 +10,9 @@
 
 HAK_VAR _Atomic size_t hak_policy_learned; /* the threshold that ELO rates best */
 
+/* A thread gives back what is old: until then more may be kept. */
+HAK_FN void hak_policy_set_tended(bool tended);
+HAK_FN bool hak_policy_is_tended(void);
 HAK_FN bool hak_policy_keeps(size_t bytes);              /* rather than giving it back at once */
 HAK_FN size_t hak_policy_threshold(void);
 HAK_FN void hak_policy_freed(size_t bytes, uint32_t now); /* for ELO to learn from */

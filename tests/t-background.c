@@ -23,7 +23,7 @@ static void *blocks[many];
 
 static void rest(unsigned ms)
 {
-	struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };
+	struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
 
 	while (nanosleep(&t, &t) != 0)
 		continue;
@@ -110,6 +110,22 @@ static void see_decay(void)
 	hold(before.slabs_dirty > 0 && after.slabs_dirty == 0);
 }
 
+/* A large block is kept as long as a small one, though nothing like it is in use. */
+static void see_large(void)
+{
+	struct hakmem_stats before, after;
+	char *p = malloc(60 * MIB);
+
+	need(p != NULL);
+	free(p);
+	need(hakmem_stats(&before, sizeof(before)) == 0);
+	rest(2500);
+	need(hakmem_stats(&after, sizeof(after)) == 0);
+	note("kept of a large block: %u, after a sleep %u", (unsigned)before.large_cached_bytes,
+	     (unsigned)after.large_cached_bytes);
+	hold(before.large_cached_bytes >= 60 * MIB && after.large_cached_bytes == 0);
+}
+
 static int run_with(void)
 {
 	pthread_t thread;
@@ -129,6 +145,7 @@ static int run_with(void)
 	pass_by();
 	hold(threads() == 2);
 	see_decay();
+	see_large();
 	child = fork();
 	need(child >= 0);
 	if (child == 0) {
@@ -167,7 +184,7 @@ static int run_growing(void)
 /* No memory for its stack, then no thread for it: the program goes on, errno stays. */
 static int run_refused(void)
 {
-	struct rlimit limit = { 0, 0 };
+	struct rlimit limit = {0, 0};
 	void *p = malloc(100);
 
 	rest(150);
