@@ -168,9 +168,9 @@ size_t hakmem_stats_print(enum hakmem_format format, char *buffer, size_t size);
 size_t hakmem_trim(void);
 
 /* Called when more than HAKMEM_LIMIT (or HAKMEM_LIMIT_HARD) would be held, after free memory was given back: by the
- * thread that asks for memory, from within malloc, at most ten times a second.  It may free and allocate; it must not
- * wait for another thread that may be in malloc.  held and limit are bytes.  NULL: no function, as at start.  To be
- * set before other threads run. */
+ * thread that asks for memory, from within malloc, at most ten times a second.  It may free and allocate (not above
+ * HAKMEM_LIMIT_HARD), and be left by longjmp; it must not wait for another thread that may be in malloc.  held and limit
+ * are bytes.  NULL: no function, as at start.  To be set before other threads run. */
 typedef void hakmem_limit_function(void *argument, size_t held, size_t limit);
 void hakmem_limit_callback(hakmem_limit_function *function, void *argument);
 

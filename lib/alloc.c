@@ -242,19 +242,28 @@ static void *alloc_once(struct hak_heap *heap, size_t size, size_t align, unsign
 	return hak_large_alloc(size, align, zero);
 }
 
+/* Is the program's function among the callers?  It may have been left by longjmp or an exception: then some call comes from
+ * where the stack is no deeper. */
+static bool alloc_is_limiting(uint32_t frame)
+{
+	return hak_thread.limiting && (int32_t)(frame - hak_thread.limiting) < 0;
+}
+
 /* HAKMEM_LIMIT and HAKMEM_LIMIT_HARD: may `size` more bytes be taken?  Outside of any heap, since it calls the program. */
 static HAK_COLD bool alloc_within_limit(size_t size)
 {
 	enum hak_limit beyond = hak_limit_check(size);
 
-	if (beyond == HAK_LIMIT_NONE || hak_thread.limiting)
+	if (beyond == HAK_LIMIT_NONE)
 		return true;
+	if (alloc_is_limiting(hak_frame()))
+		return beyond != HAK_LIMIT_HARD;
 	if (hak_limit_is_due() || beyond == HAK_LIMIT_HARD) {
-		hak_thread.limiting = true;
+		hak_thread.limiting = hak_frame();
 		hak_alloc_trim();
 		if (hak_limit_tell() && hak_limit_check(size) == HAK_LIMIT_HARD)
 			hak_alloc_trim(); /* what the program freed may have been kept */
-		hak_thread.limiting = false;
+		hak_thread.limiting = 0;
 		beyond = hak_limit_check(size);
 	}
 	return beyond != HAK_LIMIT_HARD;

@@ -75,6 +75,9 @@
 #define HAK_TSAN 0
 #endif
 
+/* Where the stack is, the low half. */
+#define hak_frame() ((uint32_t)(uintptr_t)__builtin_frame_address(0))
+
 #define HAK_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

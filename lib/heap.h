@@ -89,8 +89,8 @@ struct hak_thread {
 	struct hak_heap *own;    /* the empty one if it has none */
 	struct hak_heap *inside; /* its heap, while the thread is in the cold half of it or of its parcels */
 	bool gone;               /* its end has been announced: it keeps no heap any more */
-	bool limiting;           /* it is giving memory back for HAKMEM_LIMIT's sake */
 	bool resizing;           /* HAKMEM_TRACE: it is in realloc */
+	uint32_t limiting;       /* it is giving memory back for HAKMEM_LIMIT's sake: hak_frame() of who does; 0: it is not */
 };
 
 HAK_VAR HAK_TLS struct hak_thread hak_thread;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <hakmem.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -103,6 +104,8 @@ static struct {
 	void *cache[20]; /* the program's own, emptied when it is told */
 } told;
 
+static bool is_soft;
+
 /* Allocates, too. */
 static void on_limit(void *argument, size_t held_now, size_t limit)
 {
@@ -115,6 +118,7 @@ static void on_limit(void *argument, size_t held_now, size_t limit)
 	told.least_held = held_now < told.least_held ? held_now : told.least_held;
 	more = malloc(3 * MIB);
 	free(more);
+	hold(is_soft || malloc(100 * MIB) == NULL); /* its own requests count, and do not call it again */
 	for (size_t i = 0; i < sizeof(told.cache) / sizeof(told.cache[0]); i++) {
 		free(told.cache[i]);
 		told.cache[i] = NULL;
@@ -195,6 +199,7 @@ static int run_soft(void)
 {
 	void *p, *q;
 
+	is_soft = true;
 	begin_telling();
 	p = malloc(50 * MIB);
 	leave_dirty(6 * MIB);
@@ -231,8 +236,35 @@ static int run_hard_told(void)
 	return failures();
 }
 
+static jmp_buf away;
+
+static void leave(void *argument, size_t held_now, size_t limit)
+{
+	(void)held_now, (void)limit;
+	++*(int *)argument;
+	longjmp(away, 1);
+}
+
+static int run_left(void)
+{
+	static int calls;
+	void *p = malloc(50 * MIB);
+
+	hakmem_limit_callback(leave, &calls);
+	for (volatile int round = 0; round < 3; round++)
+		if (setjmp(away) == 0)
+			hold(malloc(40 * MIB) == NULL);
+	see(calls > 0, "the program's function is left by longjmp: %d times", calls);
+	hakmem_limit_callback(NULL, NULL);
+	see(p != NULL && malloc(40 * MIB) == NULL, "the limit holds all the same");
+	see(malloc(MIB) != NULL, "what is below it is had");
+	return failures();
+}
+
 static int run_by_name(const char *name)
 {
+	if (strcmp(name, "left") == 0)
+		return run_left();
 	return strcmp(name, "soft") == 0 ? run_soft() : strcmp(name, "told") == 0 ? run_hard_told() : run_hard();
 }
 
@@ -262,6 +294,7 @@ int main(int argc, char **argv)
 	if (!start(argv[0], "HAKMEM_LIMIT_HARD", "hard"))
 		skip_all("the emulator does not start programs of its kind");
 	start(argv[0], "HAKMEM_LIMIT_HARD", "told");
+	start(argv[0], "HAKMEM_LIMIT_HARD", "left");
 	start(argv[0], "HAKMEM_LIMIT", "soft");
 	return done();
 }
