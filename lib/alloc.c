@@ -115,57 +115,59 @@ HAK_FN bool hak_alloc_start(void)
 /* Not a thread that has announced its end, and none of a process that allocates elsewhere: each call borrows a heap. */
 static bool alloc_keeps_heap(void) { return !hak_thread.gone && !hak_libc_passes(); }
 
-/* A heap for a thread that has none. */
-static HAK_COLD struct hak_heap *alloc_attach(void)
+/* An idle heap or a new one, entered; NULL: no memory.  A handler that forks between here makes it an idle one of the child. */
+static HAK_COLD struct hak_heap *alloc_take(void)
 {
-	struct hak_heap *heap = hak_alloc_start() ? hak_heap_acquire() : NULL;
+	for (;;) {
+		uint32_t forks = hak_load(&hak_heap_forks, relaxed);
+		struct hak_heap *heap = hak_heap_acquire();
 
-	if (!heap || !alloc_keeps_heap())
-		return heap;
-	hak_thread.own = heap;
-	hak_thread.heap = hak_heap_shown(heap);
-	if (hak_alloc_has_key)
-		pthread_setspecific(hak_alloc_key, &hak_thread); /* may allocate: the heap is there */
-	return heap;
+		if (!heap)
+			return NULL;
+		if (!hak_heap_enter_last(heap))
+			continue;
+		if (hak_load(&hak_heap_forks, relaxed) == forks)
+			return heap;
+		hak_heap_exit(heap);
+	}
 }
 
-/* A heap for one call: of a signal handler that interrupted the allocator, or of a thread that is gone.  Never the
- * thread's own: a handler leaves everything as it found it. */
-static HAK_COLD struct hak_heap *alloc_borrow(void)
+/* A thread that has none gets a heap of its own; a handler that comes between borrows. */
+static HAK_COLD bool alloc_attach(void)
 {
 	struct hak_heap *heap;
 
-	do
-		heap = hak_heap_acquire();
-	while (heap && hak_heap_enter(heap) != HAK_ENTER_OK);
-	return heap;
+	if (!hak_alloc_start() || !alloc_keeps_heap())
+		return false;
+	hak_heap_hide(&hak_empty_heap);
+	heap = hak_thread.own == &hak_empty_heap ? alloc_take() : NULL; /* else a handler came before, and has got one */
+	if (heap)
+		hak_thread.own = heap;
+	hak_signal_fence();
+	hak_thread.inside = hak_thread.own;
+	hak_heap_show();
+	if (heap)
+		hak_heap_exit(heap);
+	if (heap && hak_alloc_has_key)
+		pthread_setspecific(hak_alloc_key, &hak_thread); /* may allocate: the heap is there */
+	return hak_thread.own != &hak_empty_heap;
 }
 
 HAK_FN struct hak_heap *hak_alloc_heap(void)
 {
-	while (hak_likely(!hak_thread.inside)) {
-		struct hak_heap *heap = hak_thread.own;
+	struct hak_heap *heap = hak_thread.own;
 
-		if (hak_unlikely(heap == &hak_empty_heap)) {
-			heap = alloc_attach();
-			if (!heap)
-				return NULL;
-			if (alloc_keeps_heap() && heap != hak_thread.own)
-				continue; /* attaching allocated, and that call left the heap to a visitor */
-		}
-		switch (hak_heap_enter(heap)) {
-		case HAK_ENTER_OK:
-			if (hak_likely(alloc_keeps_heap()))
-				hak_heap_hide(heap);
-			return heap;
-		case HAK_ENTER_AGAIN: /* a handler, right before the heap was hidden */
-			return alloc_borrow();
-		case HAK_ENTER_LEFT: /* to its visitor */
-			hak_thread.own = hak_thread.heap = &hak_empty_heap;
-			break;
-		}
+	if (hak_unlikely(hak_thread.inside)) /* a handler that interrupted the allocator: all is left as it was found */
+		return alloc_take();
+	if (hak_unlikely(heap == &hak_empty_heap)) {
+		if (!alloc_attach())
+			return hak_alloc_start() ? alloc_take() : NULL; /* of a thread that is gone: for one call */
+		heap = hak_thread.own;
 	}
-	return alloc_borrow();
+	if (hak_unlikely(!hak_heap_enter(heap))) /* a visitor is inside; or a handler, right before the heap was hidden */
+		return alloc_take();
+	hak_heap_hide(heap);
+	return heap;
 }
 
 /* Back, if it was borrowed. */
@@ -277,7 +279,7 @@ static HAK_COLD void *alloc_from_idle(unsigned class)
 	for (uint32_t i = 0; i < hak_heap_count() && !p; i++) {
 		struct hak_heap *heap = hak_heap_find(HAK_OWNER_FIRST + i);
 
-		if (!heap || !hak_heap_try_visit(heap) || hak_heap_enter(heap) != HAK_ENTER_OK)
+		if (!heap || !hak_heap_try_visit(heap) || !hak_heap_enter_last(heap))
 			continue; /* with a visitor inside, who makes it idle again */
 		p = hak_refill(heap, class);
 		hak_remote_leave(heap);

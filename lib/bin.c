@@ -272,19 +272,23 @@ HAK_FN void hak_bin_give_oldest(struct hak_heap *heap, unsigned class, unsigned 
 	struct hak_cache *cache = &heap->caches[class];
 	struct hak_bin *bin = &heap->bins[class];
 	void **array = bin->array;
-	unsigned cached = hak_heap_cached(heap, class);
+	unsigned cached = hak_heap_cached(heap, class), given = 0;
 
 	if (n == 0)
 		return;
 	for (unsigned i = 1; i <= n; i++) {
-		if (i + BIN_AHEAD <= n)
+		if (i + BIN_AHEAD <= n && hak_likely(array[i + BIN_AHEAD] != NULL))
 			hak_slab_prefetch(hak_registry_number(array[i + BIN_AHEAD]));
+		if (hak_unlikely(!array[i])) /* H7 */
+			continue;
 		bin_put(bin, array[i]);
+		given++;
 	}
 	for (unsigned i = 1; i + n <= cached; i++)
 		array[i] = array[i + n];
 	cache->top = array + (cached - n);
-	hak_count(&bin->counts.put, n);
+	hak_heap_clear_above(heap, class);
+	hak_count(&bin->counts.put, given);
 }
 
 HAK_FN HAK_NOINLINE void hak_bin_put(struct hak_bin *bin, void *p)
@@ -314,6 +318,7 @@ HAK_FN size_t hak_bin_purge(struct hak_heap *heap)
 
 HAK_FN void hak_bin_settle(struct hak_heap *heap, unsigned class)
 {
+	hak_heap_mend(heap, class);
 	hak_bin_give_oldest(heap, class, hak_heap_cached(heap, class));
 	hak_bin_give_empty(&heap->bins[class]);
 }

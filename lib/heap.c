@@ -1,5 +1,7 @@
 #include "heap.h"
 
+#include <string.h>
+
 #include "meta.h"
 
 #define HEAP_DIRECTORY ((size_t)1 << HAK_HEAP_DIRECTORY_SHIFT)
@@ -19,7 +21,7 @@ HAK_DEF struct hak_heap hak_empty_heap = {
 HAK_DEF HAK_TLS struct hak_thread hak_thread = { .heap = &hak_empty_heap, .own = &hak_empty_heap };
 
 HAK_DEF _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];
-HAK_DEF _Atomic uint32_t hak_heap_made;
+HAK_DEF _Atomic uint32_t hak_heap_made, hak_heap_forks;
 
 /* The stack of idle heaps (H6): the first one's id in the low bits, a counter above that changes with every push and pop. */
 #define IDLE_MASK ((UINT64_C(1) << 32) - 1)
@@ -117,20 +119,24 @@ static void heap_make_idle(struct hak_heap *heap)
 		heap_push_idle(heap);
 }
 
-HAK_FN enum hak_heap_enter hak_heap_enter(struct hak_heap *heap)
+HAK_FN bool hak_heap_enter(struct hak_heap *heap)
 {
 	uint32_t use = HAK_USE_NONE;
 
-	/* acquire: what the last one inside did; partner: the releases of exit and visit_end */
-	while (!hak_cas(&heap->use, &use, HAK_USE_OWNER, acquire)) {
-		if (use == HAK_USE_OWNER || use == HAK_USE_LEFT)
-			return HAK_ENTER_AGAIN;
-		/* release: the caches, which are the visitor's from now on; partner: visit_end */
-		if (use == HAK_USE_VISITOR && hak_cas(&heap->use, &use, HAK_USE_LEFT, release))
-			return HAK_ENTER_LEFT;
-		use = HAK_USE_NONE;
+	return hak_cas(&heap->use, &use, HAK_USE_OWNER, acquire); /* partners: hak_heap_exit, hak_heap_visit_end */
+}
+
+HAK_FN bool hak_heap_enter_last(struct hak_heap *heap)
+{
+	uint32_t use = HAK_USE_VISITOR;
+
+	while (!hak_heap_enter(heap)) {
+		/* release: the caches, which are the visitor's from now on; partner: hak_heap_visit_end */
+		if (hak_cas(&heap->use, &use, HAK_USE_LEFT, release) || use != HAK_USE_NONE)
+			return false;
+		use = HAK_USE_VISITOR;
 	}
-	return HAK_ENTER_OK;
+	return true;
 }
 
 HAK_FN bool hak_heap_visit(struct hak_heap *heap)
@@ -179,18 +185,28 @@ HAK_FN bool hak_heap_try_visit(struct hak_heap *heap)
 
 HAK_FN void hak_heap_lose(struct hak_heap *heap) { hak_store(&heap->state, HAK_HEAP_LOST, relaxed); }
 
+/* New places, with HAK_CACHE_SPARE before and behind them.  Ends are compared by their low halves, so what lies across a
+ * multiple of 4 GiB is not used. */
+static void **heap_array_make(unsigned shift)
+{
+	size_t size = sizeof(void *) << shift;
+	char *raw;
+
+	do
+		raw = hak_meta_alloc(size + (size_t)2 * HAK_ALIGN, HAK_ALIGN);
+	while (raw && (uint32_t)((uintptr_t)raw + size + HAK_ALIGN) < (uint32_t)(uintptr_t)raw);
+	return raw ? (void **)(void *)(raw + HAK_ALIGN) : NULL;
+}
+
 HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift)
 {
 	void **array = heap->arrays[shift];
 
-	if (array) {
-		heap->arrays[shift] = array[0];
-	} else {
-		array = hak_meta_alloc((sizeof(void *) << shift) + HAK_ALIGN, HAK_ALIGN);
-		array = array ? array + HAK_ALIGN / sizeof(void *) : NULL; /* a hit looks at the place before place 0 */
-	}
-	if (array)
-		array[0] = NULL;
+	if (!array)
+		return heap_array_make(shift);
+	heap->arrays[shift] = array[0];
+	/* no block of another class may come to light: H7 */
+	memset(array - HAK_CACHE_SPARE, 0, (sizeof(void *) << shift) + (size_t)2 * HAK_ALIGN);
 	return array;
 }
 
@@ -198,6 +214,31 @@ HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shi
 {
 	array[0] = (void *)heap->arrays[shift];
 	heap->arrays[shift] = array;
+}
+
+/* The places above `top` hold nothing any more: a hit that was interrupted finds an empty one. */
+HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class)
+{
+	void **top = heap->caches[class].top, **last = heap->bins[class].array + heap->bins[class].capacity;
+
+	for (void **at = top + 1; at <= top + HAK_CACHE_SPARE && at <= last; at++)
+		*at = NULL;
+}
+
+HAK_FN void hak_heap_mend(struct hak_heap *heap, unsigned class)
+{
+	struct hak_cache *cache = &heap->caches[class];
+	struct hak_bin *bin = &heap->bins[class];
+
+	if (bin->capacity == 0)
+		return;
+	bin->array[0] = NULL;
+	if (cache->top < bin->array)
+		cache->top = bin->array;
+	else if (cache->top > bin->array + bin->capacity)
+		cache->top = bin->array + bin->capacity;
+	while (cache->top > bin->array && !*cache->top) /* never filled */
+		cache->top--;
 }
 
 static void heap_after_fork(struct hak_heap *heap, bool is_mine)
@@ -218,7 +259,8 @@ static void heap_after_fork(struct hak_heap *heap, bool is_mine)
  * been about to push or had just popped. */
 HAK_FN void hak_heap_after_fork(const struct hak_heap *mine)
 {
-	hak_store(&heap_idle, 0, relaxed);
+	hak_fetch_add(&hak_heap_forks, 1, relaxed);
+	hak_store(&heap_idle, heap_idle_head(0, hak_load(&heap_idle, relaxed)), relaxed);
 	for (uint32_t i = 0; i < hak_heap_count(); i++) {
 		struct hak_heap *heap = hak_heap_find(HAK_OWNER_FIRST + i);
 

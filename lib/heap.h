@@ -5,14 +5,18 @@
  * H3  Heaps are never freed; an id names the same heap for ever.
  * H5  The cold half of a heap (bins, slabs, received) is touched only by who has entered it: mostly its owner, whose
  *     caches are his alone; sometimes a visitor, who empties a full inbox while the owner sleeps.  Nobody waits: an owner
- *     who finds a visitor inside leaves the heap to him and takes another.
+ *     who finds a visitor inside borrows another heap for that call, and at his end leaves the heap to the visitor.  Not
+ *     before: a signal handler may have interrupted a hit, which goes on in the caches.
  * H6  The idle heaps are found through a stack.  A heap that is taken by a visitor stays in it, so that being idle and being
  *     listed are two things: who takes a heap off the stack owns it only if its state changes from IDLE to LIVE by him, and
  *     who makes one idle pushes it only if it is not listed.  No step is one that another thread has to end.
+ * H7  What interrupts a hit and allocates (a handler, against the rules) makes its one store count from another place: `top`
+ *     is then off by one for each, at most HAK_CACHE_SPARE in either direction, where an array has places that are NULL.  The
+ *     next cold call of the class puts it right (hak_heap_mend).
  * H4  An idle heap's inbox is empty as soon as all senders and visitors have gone on: who pushes looks at the state
  *     after the push, who makes a heap idle looks at the inbox after that (both sequentially consistent).
  *
- * use:   NONE -> OWNER (enter) -> NONE (exit);  NONE -> VISITOR -> NONE;  VISITOR -> LEFT (owner) -> the visitor's.
+ * use:   NONE -> OWNER (enter) -> NONE (exit);  NONE -> VISITOR -> NONE;  VISITOR -> LEFT (owner's end) -> the visitor's.
  * state: LIVE -> IDLE (owner, thread exit) -> LIVE (adopter or visitor);  LIVE -> IDLE or LOST (fork's child);
  *        LIVE -> LOST (the owner was cancelled inside). */
 #ifndef HAK_HEAP_H
@@ -26,7 +30,7 @@
 
 struct hak_cache {
 	void **top; /* the newest free block; *top is NULL if there is none */
-	uint32_t end; /* low half of the last place's address: all places are within 4 GiB */
+	uint32_t end; /* low half of the last place's address: no array lies across a multiple of 4 GiB */
 	uint32_t shape; /* of the class: hak_class_is_start */
 } HAK_ALIGNED(HAK_CACHE_SIZE);
 
@@ -52,7 +56,6 @@ struct hak_delay {
 };
 
 enum hak_heap_use { HAK_USE_NONE, HAK_USE_OWNER, HAK_USE_VISITOR, HAK_USE_LEFT };
-enum hak_heap_enter { HAK_ENTER_OK, HAK_ENTER_LEFT, HAK_ENTER_AGAIN };
 enum hak_heap_state { HAK_HEAP_LIVE, HAK_HEAP_IDLE, HAK_HEAP_LOST };
 
 struct hak_heap {
@@ -103,6 +106,9 @@ HAK_VAR void *hak_null_place[1];        /* the top of an empty cache without an 
 typedef _Atomic(struct hak_heap *) hak_heap_entry;
 HAK_VAR _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];
 HAK_VAR _Atomic uint32_t hak_heap_made;
+HAK_VAR _Atomic uint32_t hak_heap_forks; /* that led to this process: who was taking a heap looks whether it is still his */
+
+#define HAK_CACHE_SPARE (HAK_ALIGN / sizeof(void *)) /* places before and behind those of a cache: H7 */
 
 HAK_HOT struct hak_cache *hak_heap_cache(struct hak_heap *heap, uintptr_t offset)
 {
@@ -110,13 +116,13 @@ HAK_HOT struct hak_cache *hak_heap_cache(struct hak_heap *heap, uintptr_t offset
 }
 
 HAK_HOT uint32_t hak_cache_place(void *const *place) { return (uint32_t)(uintptr_t)place; }
-HAK_HOT bool hak_cache_is_full(const struct hak_cache *cache) { return hak_cache_place(cache->top) == cache->end; }
+HAK_HOT bool hak_cache_is_full(const struct hak_cache *cache) { return hak_cache_place(cache->top) >= cache->end; }
 
 HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /* blocks */
 {
 	const struct hak_bin *bin = &heap->bins[class];
 
-	return bin->capacity ? (uint32_t)(heap->caches[class].top - bin->array) : 0;
+	return bin->capacity && heap->caches[class].top > bin->array ? (uint32_t)(heap->caches[class].top - bin->array) : 0;
 }
 
 /* With HAKMEM_SECURE, and while the caches are starved, hits find the empty heap: every call is a cold one. */
@@ -157,9 +163,10 @@ HAK_HOT void hak_heap_show_parcels(void)
 	hak_thread.inside = NULL;
 }
 
-/* OK: entered, until exit.  LEFT: a visitor is inside; the heap is his now.  AGAIN: the caller is inside already (a signal
- * handler), or another owner is. */
-HAK_FN enum hak_heap_enter hak_heap_enter(struct hak_heap *heap);
+/* False: a visitor is inside, or the caller is already (a signal handler). */
+HAK_FN bool hak_heap_enter(struct hak_heap *heap);
+/* For the last time, before it is released.  False: a visitor is inside, and the heap is his now. */
+HAK_FN bool hak_heap_enter_last(struct hak_heap *heap);
 HAK_HOT void hak_heap_exit(struct hak_heap *heap)
 {
 	hak_store(&heap->use, HAK_USE_NONE, release); /* partner: the acquires of enter and visit */
@@ -174,6 +181,8 @@ HAK_FN struct hak_heap *hak_heap_find(uint32_t id);       /* NULL if there is no
 HAK_FN uint32_t hak_heap_count(void);                     /* ids run from HAK_OWNER_FIRST to that + count - 1 */
 HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift); /* 1 << shift places, the first NULL */
 HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shift);
+HAK_FN void hak_heap_mend(struct hak_heap *heap, unsigned class);        /* H7 */
+HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class); /* H7: after top was lowered */
 HAK_FN void hak_heap_lose(struct hak_heap *heap);         /* its owner will never leave it */
 HAK_FN void hak_heap_after_fork(const struct hak_heap *mine); /* in the child: other threads' heaps are idle, or lost */
 

@@ -63,7 +63,7 @@ HAK_HOT bool hak_hot_push(void *p)
 		return false;
 	top = hak_heap_cache(heap, x)->top;
 	hak_opaque(x);
-	if (hak_unlikely(hak_cache_place(top) == hak_heap_cache(heap, x)->end)) /* full */
+	if (hak_unlikely(hak_cache_place(top) >= hak_heap_cache(heap, x)->end)) /* full */
 		return false;
 	hak_opaque(x);
 	if (hak_unlikely(!hak_class_is_start(hak_heap_cache(heap, x)->shape, p))) /* not a start, or perhaps not */

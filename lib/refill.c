@@ -79,8 +79,10 @@ static void *refill_pop(struct hak_cache *cache)
 static void *refill_from_inbox(struct hak_heap *heap, unsigned class)
 {
 	struct hak_cache *cache = &heap->caches[class];
-	void *p = refill_pop(cache);
+	void *p;
 
+	hak_heap_mend(heap, class);
+	p = refill_pop(cache);
 	if (p)
 		return p;
 	while (!*cache->top && hak_remote_receive(heap))
@@ -125,8 +127,10 @@ HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
 	if (n < 2)
 		return hak_bin_carve_one(bin, &zero);
 	n = hak_bin_carve(heap, class, n);
+	p = bin->array[n];
 	heap->caches[class].top = bin->array + n - 1;
-	return bin->array[n];
+	hak_heap_clear_above(heap, class);
+	return p;
 }
 
 HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
@@ -134,6 +138,7 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 	struct hak_cache *cache = &heap->caches[class];
 	struct hak_bin *bin = &heap->bins[class];
 
+	hak_heap_mend(heap, class);
 	refill_tick_inside(heap);
 	hak_capacity_adapt(heap, class, true);
 	hak_count(&bin->counts.direct_free, refill_is_direct());

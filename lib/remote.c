@@ -91,7 +91,7 @@ HAK_FN void hak_remote_drain(struct hak_heap *heap)
 static HAK_COLD void remote_visit_idle(struct hak_heap *idle)
 {
 	while (hak_load(&idle->inbox, seq_cst) && hak_heap_try_visit(idle)) { /* H4; partner: hak_parcel_push */
-		if (hak_heap_enter(idle) != HAK_ENTER_OK)
+		if (!hak_heap_enter_last(idle))
 			return; /* another visitor is inside, and makes it idle again when he leaves */
 		hak_count(&idle->counts.visited, 1);
 		hak_remote_settle(idle);

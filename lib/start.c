@@ -29,7 +29,7 @@ static void start_leave_heap(void)
 	struct hak_heap *heap = hak_thread.own;
 
 	hak_thread.own = hak_thread.heap = &hak_empty_heap;
-	if (heap != &hak_empty_heap && hak_heap_enter(heap) == HAK_ENTER_OK)
+	if (heap != &hak_empty_heap && hak_heap_enter_last(heap))
 		hak_remote_leave(heap);
 }
 

@@ -42,7 +42,7 @@ static void check_birth(struct hak_heap **heaps, uint32_t n)
 static void check_adoption(struct hak_heap **heaps)
 {
 	for (int i = 0; i < 3; i++) {
-		hold(hak_heap_enter(heaps[i]) == HAK_ENTER_OK);
+		hold(hak_heap_enter(heaps[i]));
 		hak_heap_release(heaps[i]);
 		hold(heaps[i]->state == HAK_HEAP_IDLE && heaps[i]->use == HAK_USE_NONE);
 	}
@@ -56,20 +56,56 @@ static void check_adoption(struct hak_heap **heaps)
 
 static void check_entering(struct hak_heap *heap)
 {
-	is(hak_heap_enter(heap), HAK_ENTER_OK);
-	is(hak_heap_enter(heap), HAK_ENTER_AGAIN);
+	ok(hak_heap_enter(heap), "the owner is inside");
+	ok(!hak_heap_enter(heap) && !hak_heap_enter_last(heap), "not a second time: a handler");
 	ok(!hak_heap_visit(heap), "no visitor while the owner is inside");
 	hak_heap_exit(heap);
 	ok(hak_heap_visit(heap), "a visitor");
 	ok(!hak_heap_visit(heap), "not two");
+	ok(!hak_heap_enter(heap) && heap->use == HAK_USE_VISITOR, "nor the owner");
 	ok(hak_heap_visit_end(heap), "who goes");
-	ok(hak_heap_visit(heap), "another");
-	is(hak_heap_enter(heap), HAK_ENTER_LEFT);
-	is(hak_heap_enter(heap), HAK_ENTER_AGAIN);
-	ok(!hak_heap_visit_end(heap) && heap->use == HAK_USE_OWNER, "to whom the owner leaves it");
+	ok(hak_heap_enter_last(heap), "the owner's end");
 	hak_heap_exit(heap);
-	is(hak_heap_enter(heap), HAK_ENTER_OK);
+	ok(hak_heap_visit(heap), "another visitor");
+	ok(!hak_heap_enter_last(heap), "the owner ends");
+	ok(!hak_heap_enter(heap) && !hak_heap_enter_last(heap), "nobody else comes");
+	ok(!hak_heap_visit_end(heap) && heap->use == HAK_USE_OWNER, "and the visitor has the heap");
 	hak_heap_exit(heap);
+	ok(hak_heap_enter(heap), "until he lets go");
+	hak_heap_exit(heap);
+}
+
+/* H7: what hits do that a handler came between. */
+static void check_mending(struct hak_heap *heap)
+{
+	enum { class = 3, places = 15 };
+	static char blocks[places + 1];
+	struct hak_cache *cache = &heap->caches[class];
+	void **array = hak_heap_array_get(heap, 4);
+
+	need(array != NULL);
+	heap->bins[class].array = array;
+	heap->bins[class].capacity = places;
+	cache->top = array;
+	cache->end = hak_cache_place(array + places);
+	for (size_t off = 1; off <= HAK_CACHE_SPARE; off++) {
+		hold(array[-(ptrdiff_t)off] == NULL && array[places + off] == NULL);
+		cache->top = array - off;
+		hold(!hak_cache_is_full(cache) && hak_heap_cached(heap, class) == 0);
+		*++cache->top = blocks; /* a hit, before anybody mends */
+		hak_heap_mend(heap, class);
+		hold(cache->top == array && array[0] == NULL);
+	}
+	for (int i = 1; i <= places; i++)
+		array[i] = i % 4 ? &blocks[i] : NULL;
+	cache->top = array + places + HAK_CACHE_SPARE;
+	hold(hak_cache_is_full(cache));
+	hak_heap_mend(heap, class);
+	hold(cache->top == array + places && hak_cache_is_full(cache));
+	cache->top = array + 12;
+	hak_heap_mend(heap, class);
+	hold(cache->top == array + 11);
+	ok(failures() == 0, "a cache whose top is off is put right");
 }
 
 static void check_arrays(struct hak_heap *heap)
@@ -78,11 +114,12 @@ static void check_arrays(struct hak_heap *heap)
 		void **a = hak_heap_array_get(heap, shift), **b = hak_heap_array_get(heap, shift);
 
 		hold(a && b && a != b && a[0] == NULL);
+		hold(hak_cache_place(a) < hak_cache_place(a + ((size_t)1 << shift) + HAK_CACHE_SPARE));
 		memset(a, 1, sizeof(void *) << shift);
 		memset(b, 2, sizeof(void *) << shift);
 		hak_heap_array_put(heap, a, shift);
 		hak_heap_array_put(heap, b, shift);
-		hold(hak_heap_array_get(heap, shift) == b && b[0] == NULL);
+		hold(hak_heap_array_get(heap, shift) == b && b[0] == NULL && b[((size_t)1 << shift) - 1] == NULL);
 		hold(hak_heap_array_get(heap, shift) == a && a[0] == NULL);
 	}
 	ok(failures() == 0, "arrays of all sizes come back");
@@ -97,11 +134,11 @@ static void check_arrays(struct hak_heap *heap)
 
 static void check_fork(struct hak_heap **heaps)
 {
-	hold(hak_heap_enter(heaps[2]) == HAK_ENTER_OK); /* somebody is inside */
+	hold(hak_heap_enter(heaps[2])); /* somebody is inside */
 	hold(hak_heap_visit(heaps[3]));
-	hold(hak_heap_enter(heaps[4]) == HAK_ENTER_OK);
+	hold(hak_heap_enter(heaps[4]));
 	hak_heap_release(heaps[4]); /* idle already */
-	hold(hak_heap_enter(heaps[5]) == HAK_ENTER_OK);
+	hold(hak_heap_enter(heaps[5]));
 	hak_heap_release(heaps[5]);
 	hold(hak_heap_visit(heaps[5])); /* idle, and looked at */
 	hak_heap_after_fork(heaps[0]);
@@ -117,7 +154,7 @@ static void check_fork(struct hak_heap **heaps)
 		if (!heap || hak_heap_count() > 1100)
 			break;
 		hold(heap != heaps[0] && heap != heaps[2] && heap != heaps[3] && heap != heaps[5]);
-		hold(hak_heap_enter(heap) == HAK_ENTER_OK);
+		hold(hak_heap_enter(heap));
 	}
 	ok(failures() == 0, "who was inside is lost; the others wait for new threads");
 }
@@ -130,6 +167,7 @@ int main(void)
 	check_birth(heaps, 1030);
 	check_adoption(heaps);
 	check_entering(heaps[7]);
+	check_mending(heaps[9]);
 	check_arrays(heaps[8]);
 	check_fork(heaps);
 	return done();

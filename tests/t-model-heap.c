@@ -80,7 +80,8 @@ enum { heap_count = 4, parcel_count = 6, nobody = 0 };
 static struct hak_heap heaps[heap_count];
 static hak_heap_entry directory[HEAP_DIRECTORY];
 static unsigned inside[heap_count];   /* thread + 1 */
-static unsigned owner_of[heap_count]; /* thread + 1: whose hak_thread.heap it is */
+static unsigned owner_of[heap_count]; /* thread + 1: whose hak_thread.own it is */
+static unsigned hit_by[heap_count];   /* thread + 1: who is in the midst of a hit in its caches */
 static unsigned sent;
 
 static unsigned number(const struct hak_heap *heap)
@@ -101,12 +102,28 @@ static void go_out(struct hak_heap *heap)
 	inside[number(heap)] = nobody;
 }
 
-static enum hak_heap_enter watched_enter(struct hak_heap *heap)
+/* The caches too are his from here on. */
+static void go_in_as_owner(struct hak_heap *heap)
 {
-	enum hak_heap_enter got = hak_heap_enter(heap);
+	go_in(heap);
+	model_require(hit_by[number(heap)] == nobody || hit_by[number(heap)] == model_self() + 1);
+}
 
-	if (got == HAK_ENTER_OK)
-		go_in(heap);
+static bool watched_enter(struct hak_heap *heap)
+{
+	bool got = hak_heap_enter(heap);
+
+	if (got)
+		go_in_as_owner(heap);
+	return got;
+}
+
+static bool watched_enter_last(struct hak_heap *heap)
+{
+	bool got = hak_heap_enter_last(heap);
+
+	if (got)
+		go_in_as_owner(heap);
 	return got;
 }
 
@@ -126,7 +143,7 @@ static bool watched_visit_end(struct hak_heap *heap)
 	go_out(heap);
 	is_over = hak_heap_visit_end(heap);
 	if (!is_over)
-		go_in(heap);
+		go_in_as_owner(heap);
 	return is_over;
 }
 
@@ -143,6 +160,7 @@ static void watched_exit(struct hak_heap *heap)
 }
 
 #define hak_heap_enter(heap) watched_enter(heap)
+#define hak_heap_enter_last(heap) watched_enter_last(heap)
 #define hak_heap_visit(heap) watched_visit(heap)
 #define hak_heap_visit_end(heap) watched_visit_end(heap)
 #define hak_heap_release(heap) watched_release(heap)
@@ -164,6 +182,7 @@ static void forget_heaps(void)
 	memset(heaps, 0, sizeof(heaps));
 	memset(inside, 0, sizeof(inside));
 	memset(owner_of, 0, sizeof(owner_of));
+	memset(hit_by, 0, sizeof(hit_by));
 	heap_idle = 0;
 	idle_step = IDLE_MASK + 1;
 	hak_heap_made = heap_count;
@@ -250,32 +269,39 @@ static unsigned own_heap(void)
 	return i;
 }
 
-/* As hak_alloc_heap: the thread's heap, entered; another one if a visitor is inside; NULL if there is none left. */
+/* As alloc_take. */
+static struct hak_heap *take(void)
+{
+	struct hak_heap *heap;
+
+	do {
+		heap = hak_heap_acquire();
+		model_require(!heap || owner_of[number(heap)] == nobody);
+	} while (heap && !hak_heap_enter_last(heap));
+	return heap;
+}
+
+/* As hak_alloc_heap: the thread's heap, entered; another one, for one call, if a visitor is inside; NULL if there is none. */
 static struct hak_heap *attach(void)
 {
 	unsigned i = own_heap();
-	struct hak_heap *heap = i < heap_count ? &heaps[i] : NULL;
+	struct hak_heap *heap;
 
-	for (;;) {
-		if (!heap) {
-			heap = hak_heap_acquire();
-			if (!heap)
-				return NULL;
-			model_require(owner_of[number(heap)] == nobody);
-			owner_of[number(heap)] = model_self() + 1;
-		}
-		switch (hak_heap_enter(heap)) {
-		case HAK_ENTER_OK:
-			return heap;
-		case HAK_ENTER_AGAIN:
-			model_require(false); /* no signal came */
-			return NULL;
-		case HAK_ENTER_LEFT:
-			break;
-		}
-		owner_of[number(heap)] = nobody;
-		heap = NULL;
-	}
+	if (i < heap_count && hak_heap_enter(&heaps[i]))
+		return &heaps[i];
+	heap = take();
+	if (heap && i == heap_count)
+		owner_of[number(heap)] = model_self() + 1;
+	return heap;
+}
+
+/* As hak_alloc_leave. */
+static void leave(struct hak_heap *heap)
+{
+	if (owner_of[number(heap)] == model_self() + 1)
+		hak_heap_exit(heap);
+	else
+		hak_remote_leave(heap);
 }
 
 static void work(void)
@@ -285,7 +311,18 @@ static void work(void)
 	if (!heap)
 		return;
 	hak_remote_drain(heap);
-	hak_heap_exit(heap);
+	leave(heap);
+}
+
+/* A handler that allocates interrupts a hit, which then goes on in the caches. */
+static void work_in_a_hit(void)
+{
+	unsigned i = own_heap();
+
+	hit_by[i] = model_self() + 1;
+	work();
+	hak_model_step();
+	hit_by[i] = nobody;
 }
 
 /* As start_thread_exit. */
@@ -296,7 +333,7 @@ static void end(void)
 	if (i == heap_count)
 		return;
 	owner_of[i] = nobody;
-	if (hak_heap_enter(&heaps[i]) == HAK_ENTER_OK)
+	if (hak_heap_enter_last(&heaps[i]))
 		hak_remote_leave(&heaps[i]);
 }
 
@@ -314,7 +351,7 @@ static void send_to(unsigned to)
 			remote_push(heap, place);
 		}
 	}
-	hak_heap_exit(heap);
+	leave(heap);
 }
 
 static void send_to_first(void)
@@ -374,7 +411,7 @@ static void adopt_two(void)
 	if (second)
 		hak_heap_exit(second);
 	owner_of[number(first)] = nobody;
-	model_require(hak_heap_enter(first) == HAK_ENTER_OK);
+	model_require(hak_heap_enter_last(first));
 	hak_remote_leave(first);
 	end();
 }
@@ -420,10 +457,45 @@ static void end_carelessly(void)
 	unsigned i = own_heap();
 
 	owner_of[i] = nobody;
-	if (hak_heap_enter(&heaps[i]) == HAK_ENTER_OK) {
+	if (hak_heap_enter_last(&heaps[i])) {
 		hak_remote_settle(&heaps[i]);
 		hak_heap_release(&heaps[i]);
 	}
+}
+
+/* The owner leaves his heap to the visitor before his end. */
+static void work_carelessly_in_a_hit(void)
+{
+	unsigned i = own_heap();
+
+	hit_by[i] = model_self() + 1;
+	if (hak_heap_enter_last(&heaps[i]))
+		hak_heap_exit(&heaps[i]);
+	else
+		owner_of[i] = nobody;
+	hak_model_step();
+	hit_by[i] = nobody;
+}
+
+/* The owner goes in whoever is there. */
+static void work_rudely(void)
+{
+	unsigned i = own_heap();
+
+	if (hak_load(&heaps[i].use, acquire) == HAK_USE_NONE) {
+		hak_store(&heaps[i].use, HAK_USE_OWNER, relaxed);
+		go_in_as_owner(&heaps[i]);
+		hak_heap_exit(&heaps[i]);
+	}
+}
+
+/* The visitor goes without a look whether the owner has left meanwhile. */
+static void visit_carelessly(void)
+{
+	if (!hak_heap_visit(&heaps[0]))
+		return;
+	go_out(&heaps[0]);
+	hak_store(&heaps[0].use, HAK_USE_NONE, release);
 }
 
 /* The state is looked at before the push. */
@@ -438,7 +510,7 @@ static void send_carelessly(void)
 	hak_parcel_push(&heaps[0].inbox, parcel);
 	if (is_idle)
 		remote_visit_idle(&heaps[0]);
-	hak_heap_exit(heap);
+	leave(heap);
 }
 
 int main(void)
@@ -453,6 +525,10 @@ int main(void)
 		{"an end, a sender, an adopter", {three_owners, {end, send_to_first, adopt_and_end}, check, 2}},
 		{"a worker, a visitor", {three_owners, {work, send_and_visit}, check, 4}},
 		{"a worker, two visitors", {three_owners, {work_and_end, send_and_visit, visit_first}, check, 2}},
+		{"an interrupted hit, two visitors",
+		 {three_owners, {work_in_a_hit, send_and_visit, visit_first}, check, 2}},
+		{"an interrupted hit, a visitor, a purger",
+		 {three_owners, {work_in_a_hit, visit_first, purge_all}, check, 2}},
 		{"an end, a visitor, a sender", {three_owners, {end, visit_first, send_to_first}, check, 3}},
 		{"two adopters", {one_orphan, {adopt_two, adopt_and_end}, check, 3}},
 		{"three adopters", {one_orphan, {adopt_two, adopt_and_end, adopt_and_end}, check, 2}},
@@ -464,6 +540,10 @@ int main(void)
 	};
 	static const struct model careless_end = {three_owners, {end_carelessly, send_to_first}, check, 2};
 	static const struct model no_counter = {two_orphans_without_counter, {adopt_two, adopt_and_end}, check, 3};
+	static const struct model careless_hit = {
+		three_owners, {work_carelessly_in_a_hit, visit_first}, check, 2};
+	static const struct model rude = {three_owners, {work_rudely, visit_first}, check, 2};
+	static const struct model careless_visit = {three_owners, {end, visit_carelessly}, check, 2};
 	static const struct model careless_send = {three_owners, {end, send_carelessly}, check, 2};
 
 	explore_or_skip_all();
@@ -472,5 +552,8 @@ int main(void)
 	explore_bad("an end that looks at the inbox first", &careless_end);
 	explore_bad("a stack whose head does not count", &no_counter);
 	explore_bad("a sender that looks at the state first", &careless_send);
+	explore_bad("an owner who leaves his heap in the midst of a hit", &careless_hit);
+	explore_bad("an owner who enters by a load and a store", &rude);
+	explore_bad("a visitor who does not see that the owner left", &careless_visit);
 	return done();
 }
