@@ -7,14 +7,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "census.h"
 #include "command.h"
+#include "figures.h"
 #include "process.h"
+#include "replace.h"
 #include "words.h"
 
 static const struct option_help stat_help[] = {
 	{ "--json", "print one JSON object, or for several processes a list of them" },
 	{ "--openmetrics", "print metrics for Prometheus' node_exporter (textfile collector)" },
+	{ "--output FILE", "write it there; who reads the file finds all of it, or all of the one before" },
 	{ "--watch[=SECONDS]", "print again and again, every two seconds or so many, until the process ends" },
 	PROCESS_CORE_HELP,
 	{ "PID... | all", "these processes, or all that are on HAKMEM" },
@@ -22,26 +24,6 @@ static const struct option_help stat_help[] = {
 };
 
 enum stat_format { STAT_TEXT, STAT_JSON, STAT_METRICS };
-
-struct stat_row {
-	const char *name; /* of JSON and metrics */
-	const char *text;
-};
-
-static const struct stat_row stat_parts[PART_COUNT] = {
-	[PART_SMALL] = { "slabs", "slabs of blocks up to 64 KiB" },
-	[PART_MID] = { "mid", "blocks up to 2 MiB" },
-	[PART_DIRTY] = { "dirty", "free slabs, dirty" },
-	[PART_CLEAN] = { "purged", "free slabs, purged or new" },
-	[PART_LARGE] = { "large", "blocks above 2 MiB" },
-	[PART_KEPT] = { "large_kept", "freed ones that are kept" },
-	[PART_TABLES] = { "tables", "heaps and tables" },
-	[PART_LIBRARY] = { "library", "code and data of libhakmem" },
-	[PART_FILES] = { "files", "code and files" },
-	[PART_STACKS] = { "stacks", "stacks" },
-	[PART_ANONYMOUS] = { "anonymous", "other memory without a file" },
-	[PART_SHARED] = { "shared", "shared memory" },
-};
 
 /* ---- text ---- */
 
@@ -70,7 +52,7 @@ static void print_part(const struct census *census, unsigned part)
 
 	if (census->memory[part].held == 0)
 		return;
-	printf("  %-34s %12s %10s\n", stat_parts[part].text,
+	printf("  %-34s %12s %10s\n", figures_parts[part].text,
 	       part < PART_FIRST_OTHER ? words_bytes(census->memory[part].held, held) : "",
 	       words_bytes(census->memory[part].present, present));
 }
@@ -177,127 +159,6 @@ static void print_text(const struct process *process, const struct census *censu
 	print_classes(census);
 }
 
-/* ---- numbers that JSON and metrics share ---- */
-
-struct stat_number {
-	const char *name, *text;
-	uint64_t value;
-};
-
-#define STAT_NUMBERS 19
-
-static void list_numbers(const struct census *census, struct stat_number numbers[STAT_NUMBERS])
-{
-	const struct stat_number list[STAT_NUMBERS] = {
-		{ "live_blocks", "blocks that the program holds", census->live_blocks },
-		{ "live_bytes", "their sum", census->live_bytes },
-		{ "small_blocks", "of these, blocks up to 64 KiB", census->small_blocks },
-		{ "small_bytes", "their sum", census->small_bytes },
-		{ "mid_blocks", "of these, blocks up to 2 MiB", census->mid_blocks },
-		{ "mid_bytes", "their sum", census->mid_bytes },
-		{ "large_blocks", "of these, blocks above", census->large_blocks },
-		{ "large_bytes", "their sum", census->large_bytes },
-		{ "cached_bytes", "free blocks in caches of threads", census->cached_bytes },
-		{ "parcel_bytes", "free blocks on the way between threads", census->parcel_bytes },
-		{ "slab_bytes", "what is free in slabs that heaps hold", census->slab_bytes },
-		{ "large_cached_bytes", "freed large blocks kept for reuse", census->kept_bytes },
-		{ "superslab_bytes", "SuperSlabs mapped", census->superslab_bytes },
-		{ "heaps_live", "heaps in the hands of a thread", census->heaps_live },
-		{ "heaps_idle", "heaps that wait for a thread", census->heaps_idle },
-		{ "elo_threshold", "freed blocks of that size go straight back", census->elo_threshold },
-		{ "decisions", "decisions of ACE and ELO", census->decisions },
-		{ "resident_bytes", "present by the kernel's list of mappings", census->sum },
-		{ "vmrss_bytes", "present by the kernel's counter", census->rss },
-	};
-
-	memcpy(numbers, list, sizeof(list));
-}
-
-/* ---- JSON ---- */
-
-static void print_json_class(const struct census_class *class)
-{
-	printf("{\"size\":%" PRIu32 ",\"live_blocks\":%" PRIu64 ",\"cached_blocks\":%" PRIu64
-	       ",\"parcel_blocks\":%" PRIu64 ",\"slab_blocks\":%" PRIu64 ",\"refill_inbox\":%" PRIu64
-	       ",\"refill_warm\":%" PRIu64 ",\"refill_pool\":%" PRIu64 ",\"refill_map\":%" PRIu64
-	       ",\"flushes\":%" PRIu64 ",\"carved\":%" PRIu64 ",\"put\":%" PRIu64 "}",
-	       class->size, class->live, class->cached, class->parcel, class->slab, class->refill_inbox,
-	       class->refill_warm, class->refill_pool, class->refill_map, class->flushes, class->carved, class->put);
-}
-
-static void print_json(const struct process *process, const struct census *census)
-{
-	struct stat_number numbers[STAT_NUMBERS];
-	const char *comma = "";
-
-	printf("{\"pid\":%ld,\"name\":", (long)process->remote.pid);
-	words_quote(process->remote.name);
-	printf(",\"version\":");
-	words_quote(process->view.version);
-	list_numbers(census, numbers);
-	for (unsigned i = 0; i < STAT_NUMBERS; i++)
-		printf(",\n\"%s\":%" PRIu64, numbers[i].name, numbers[i].value);
-	for (unsigned i = 0; i < census->process_names.count; i++) {
-		printf(",\n");
-		words_quote(census->process_names.name[i]);
-		printf(":%" PRIu64, census->process_counts[i]);
-	}
-	printf(",\n\"present\":{");
-	for (unsigned i = 0; i < PART_COUNT; i++, comma = ",")
-		printf("%s\"%s\":%" PRIu64, comma, stat_parts[i].name, census->memory[i].present);
-	printf("},\n\"classes\":[");
-	comma = "";
-	for (unsigned c = 0; c < census->class_count; c++)
-		if (census->classes[c].carved) {
-			fputs(comma, stdout);
-			print_json_class(&census->classes[c]);
-			comma = ",\n";
-		}
-	printf("]}");
-}
-
-/* ---- OpenMetrics ---- */
-
-struct stat_found {
-	struct process process;
-	struct census census;
-};
-
-static void print_labels(const struct process *process, const char *part)
-{
-	printf("{pid=\"%ld\",name=", (long)process->remote.pid);
-	words_quote(process->remote.name);
-	if (part)
-		printf(",part=\"%s\"", part);
-	printf("}");
-}
-
-/* All of one metric must stand together. */
-static void print_metrics(struct stat_found **found, size_t count)
-{
-	struct stat_number numbers[STAT_NUMBERS];
-
-	for (unsigned n = 0; n < STAT_NUMBERS; n++)
-		for (size_t i = 0; i < count; i++) {
-			list_numbers(&found[i]->census, numbers);
-			if (i == 0)
-				printf("# TYPE hakmem_%s gauge\n# HELP hakmem_%s %s\n", numbers[n].name,
-				       numbers[n].name, numbers[n].text);
-			printf("hakmem_%s", numbers[n].name);
-			print_labels(&found[i]->process, NULL);
-			printf(" %" PRIu64 "\n", numbers[n].value);
-		}
-	printf("# TYPE hakmem_present_bytes gauge\n# HELP hakmem_present_bytes memory of the process, by what it is "
-	       "for\n");
-	for (size_t i = 0; i < count; i++)
-		for (unsigned part = 0; part < PART_COUNT; part++) {
-			printf("hakmem_present_bytes");
-			print_labels(&found[i]->process, stat_parts[part].name);
-			printf(" %" PRIu64 "\n", found[i]->census.memory[part].present);
-		}
-	printf("# EOF\n");
-}
-
 /* ---- processes ---- */
 
 static void print_line(const struct process *process, const struct census *census)
@@ -311,10 +172,10 @@ static void print_line(const struct process *process, const struct census *censu
 	       census->heaps_live);
 }
 
-static void print_found(struct stat_found **found, size_t count, enum stat_format format, bool is_all)
+static void print_found(struct figures **found, size_t count, enum stat_format format, bool is_all)
 {
 	if (format == STAT_METRICS) {
-		print_metrics(found, count);
+		figures_metrics(found, count);
 		return;
 	}
 	if (format == STAT_JSON && (is_all || count > 1))
@@ -324,7 +185,7 @@ static void print_found(struct stat_found **found, size_t count, enum stat_forma
 		       "HEAPS");
 	for (size_t i = 0; i < count; i++) {
 		if (format == STAT_JSON)
-			print_json(&found[i]->process, &found[i]->census);
+			figures_json(&found[i]->process, &found[i]->census);
 		else if (is_all)
 			print_line(&found[i]->process, &found[i]->census);
 		else
@@ -337,9 +198,9 @@ static void print_found(struct stat_found **found, size_t count, enum stat_forma
 }
 
 /* NULL, with a complaint unless it is one of all. */
-static struct stat_found *stat_take(pid_t pid, bool is_all)
+static struct figures *stat_take(pid_t pid, bool is_all)
 {
-	struct stat_found *found = calloc(1, sizeof(*found));
+	struct figures *found = calloc(1, sizeof(*found));
 	const char *error = "no memory";
 
 	if (found && !(error = process_open(&found->process, pid, true)) &&
@@ -357,7 +218,7 @@ static struct stat_found *stat_take(pid_t pid, bool is_all)
 
 static int stat_once(const struct process_list *list, enum stat_format format)
 {
-	struct stat_found **found = calloc(list->count + 1, sizeof(struct stat_found *));
+	struct figures **found = calloc(list->count + 1, sizeof(struct figures *));
 	size_t count = 0;
 
 	for (size_t i = 0; found && i < list->count; i++)
@@ -378,7 +239,7 @@ static int stat_once(const struct process_list *list, enum stat_format format)
 
 static int stat_core(const struct core_files *files, int count, char **words, enum stat_format format)
 {
-	struct stat_found *found = calloc(1, sizeof(*found));
+	struct figures *found = calloc(1, sizeof(*found));
 	int status = found ? process_open_one(&found->process, "stat", files, count, words, true) : STATUS_NO;
 	const char *error = NULL;
 
@@ -425,17 +286,32 @@ static double parse_seconds(const char *word)
 	return *word && !*end && seconds >= 0.05 && seconds <= 86400 ? seconds : 0;
 }
 
+static int stat_any(const struct core_files *files, double seconds, enum stat_format format, int count, char **words)
+{
+	struct process_list list;
+	int status;
+
+	if (files->core || files->program || files->library)
+		return stat_core(files, count, words, format);
+	if (!process_list(&list, "stat", count, words))
+		return STATUS_USAGE;
+	status = seconds > 0 ? stat_watch(&list, format, seconds) : stat_once(&list, format);
+	free(list.pids);
+	return status;
+}
+
 int command_stat(int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
 						 { "openmetrics", no_argument, NULL, 'o' },
+						 { "output", required_argument, NULL, 'f' },
 						 { "watch", optional_argument, NULL, 'w' },
 						 { "help", no_argument, NULL, 'h' },
 						 PROCESS_CORE_OPTIONS,
 						 { NULL, 0, NULL, 0 } };
 	enum stat_format format = STAT_TEXT;
 	struct core_files files = { NULL, NULL, NULL };
-	struct process_list list;
+	const char *output = NULL;
 	double seconds = 0;
 	int option, status;
 
@@ -447,6 +323,8 @@ int command_stat(int argc, char **argv)
 			format = STAT_JSON;
 		else if (option == 'o')
 			format = STAT_METRICS;
+		else if (option == 'f')
+			output = optarg;
 		else if (process_take_option(&files, option, optarg))
 			continue;
 		else if (option != 'w')
@@ -456,11 +334,12 @@ int command_stat(int argc, char **argv)
 	}
 	if (files.core && seconds > 0)
 		return complain_of_usage("stat: --watch is for processes, and a core file does not change");
-	if (files.core || files.program || files.library)
-		return stat_core(&files, argc - optind, argv + optind, format);
-	if (!process_list(&list, "stat", argc - optind, argv + optind))
-		return STATUS_USAGE;
-	status = seconds > 0 ? stat_watch(&list, format, seconds) : stat_once(&list, format);
-	free(list.pids);
+	if (output && seconds > 0)
+		return complain_of_usage("stat: --watch has no --output");
+	if (output && !replace_begin(output))
+		return STATUS_NO;
+	status = stat_any(&files, seconds, format, argc - optind, argv + optind);
+	if (output && !replace_end(output, status == STATUS_OK))
+		return STATUS_NO;
 	return status;
 }
