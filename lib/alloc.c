@@ -126,6 +126,7 @@ static HAK_COLD struct hak_heap *alloc_take(void)
 			return NULL;
 		if (!hak_heap_enter_last(heap))
 			continue;
+		heap->borrowed = true;
 		if (hak_load(&hak_heap_forks, relaxed) == forks)
 			return heap;
 		hak_heap_exit(heap);
@@ -141,8 +142,10 @@ static HAK_COLD bool alloc_attach(void)
 		return false;
 	hak_heap_hide(&hak_empty_heap);
 	heap = hak_thread.own == &hak_empty_heap ? alloc_take() : NULL; /* else a handler came before, and has got one */
-	if (heap)
+	if (heap) {
+		heap->borrowed = false;
 		hak_thread.own = heap;
+	}
 	hak_signal_fence();
 	hak_thread.inside = hak_thread.own;
 	hak_heap_show();
@@ -281,6 +284,7 @@ static HAK_COLD void *alloc_from_idle(unsigned class)
 
 		if (!heap || !hak_heap_try_visit(heap) || !hak_heap_enter_last(heap))
 			continue; /* with a visitor inside, who makes it idle again */
+		heap->borrowed = true;
 		p = hak_refill(heap, class);
 		hak_remote_leave(heap);
 	}

@@ -74,6 +74,7 @@ struct hak_heap {
 	uint32_t inside_stamp;    /* hak_os_now() of the last purge inside slabs in use */
 	uint32_t inside_pause;    /* milliseconds until the next may be */
 	size_t inside_purged;     /* bytes free inside the heap's slabs then */
+	bool borrowed;            /* for one call, by a thread that it is not: nothing is cached for the next */
 	struct hak_delay *delay;  /* HAKMEM_SECURE=2: freed blocks that wait */
 	void **arrays[13];        /* unused cache arrays by size, linked through their first place */
 	struct hak_bin bins[HAK_CLASS_COUNT];

@@ -116,14 +116,14 @@ HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
 	bool zero;
 
 	refill_tick_inside(heap);
-	if (!p)
+	if (!p && !heap->borrowed)
 		hak_capacity_adapt(heap, class, false);
 	if (!p && !hak_bin_provide(heap, class))
 		return NULL;
 	hak_count(&bin->counts.direct_malloc, refill_is_direct());
 	if (p)
 		return p;
-	n = hak_capacity_batch(heap, class);
+	n = heap->borrowed ? 1 : hak_capacity_batch(heap, class);
 	if (n < 2)
 		return hak_bin_carve_one(bin, &zero);
 	n = hak_bin_carve(heap, class, n);
@@ -140,9 +140,10 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 
 	hak_heap_mend(heap, class);
 	refill_tick_inside(heap);
-	hak_capacity_adapt(heap, class, true);
+	if (!heap->borrowed)
+		hak_capacity_adapt(heap, class, true);
 	hak_count(&bin->counts.direct_free, refill_is_direct());
-	if (bin->capacity == 0) {
+	if (bin->capacity == 0 || heap->borrowed) {
 		hak_bin_put(bin, p);
 		return;
 	}

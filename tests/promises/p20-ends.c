@@ -99,7 +99,7 @@ static void check_crowd(size_t n)
 	for (size_t i = 0; i < n; i++)
 		pthread_join(thread[i], NULL);
 	rest(50);
-	resident_within(before, 16 + n * 48 / 1024); /* the heaps, for other threads; and stacks that the C library keeps */
+	resident_within(before, 16 + n * 14 / 1024); /* the heaps, for other threads; and stacks that the C library keeps */
 }
 
 /* ---- the end of the process ---- */
