@@ -84,6 +84,45 @@ else
 	skip 'redis' 'it is not here'
 fi
 
+# Its processes share memory, and it does not run as root.
+postgres_is_explained() {
+	"$work/as" pg_ctl -D "$work/postgres/data" -w -o "-k $work/postgres -c listen_addresses=" -l "$work/postgres/log" start || return
+	"$work/as" pgbench -q -i -h "$work/postgres" postgres && "$work/as" pgbench -S -t 2000 -h "$work/postgres" postgres
+	IFS= read -r postgres < "$work/postgres/data/postmaster.pid"
+	children="$children $postgres"
+	for process in "$postgres" $(ps -o pid= --ppid "$postgres"); do
+		explains "$process" || return
+	done
+	"$hakmem" stat "$postgres"
+}
+
+postgres_bin=$(find /usr/lib/postgresql/*/bin /usr/bin -name initdb 2> /dev/null | head -n 1)
+if [ -n "$postgres_bin" ] && [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
+	user=$(id -u nobody)
+	mkdir "$work/postgres" && chown "$user" "$work/postgres" && chmod a+rx "$work"
+	cp "$library" "$work/libhakmem.so.1" # nobody may not look into the build directory
+	printf '#!/bin/sh\nexec env HOME=%s PATH=%s:%s LD_PRELOAD=%s setpriv --reuid %s --clear-groups "$@"\n' "$work/postgres" \
+		"${postgres_bin%/*}" "$PATH" "$work/libhakmem.so.1" "$user" > "$work/as" && chmod +x "$work/as"
+	if "$work/as" initdb -U nobody -D "$work/postgres/data" > "$work/said" 2>&1; then
+		point 'postgres: VmRSS of all its processes is explained' postgres_is_explained
+		"$work/as" pg_ctl -D "$work/postgres/data" -m immediate stop > "$work/said" 2>&1
+	else
+		skip 'postgres' 'no database can be made'
+	fi
+else
+	skip 'postgres' 'it is not here, or this is not root'
+fi
+if [ -x "$builddir/bench/larson" ]; then
+	LD_PRELOAD=$library "$builddir/bench/larson" 5 8 1000 5000 100 4141 2 > "$work/larson.out" 2>&1 &
+	child=$!
+	children="$children $child"
+	sleep 2
+	point 'two threads at work: VmRSS is explained' explains "$child"
+	end "$child"
+else
+	skip 'two threads at work' 'the benchmark was not built'
+fi
+
 # ---- top ----
 
 # sorted COLUMN FIELD: the largest first.

@@ -22,14 +22,14 @@ static void say_done(const struct process *process, uint64_t before)
 	char from[WORDS_SIZE], to[WORDS_SIZE];
 
 	printf("process %ld (%s): done, VmRSS %s -> %s\n", (long)process->remote.pid, process->remote.name,
-	       words_bytes(before, from), words_bytes(remote_rss(&process->remote), to));
+	       words_bytes(before, from), words_bytes(remote_rss(process->remote.pid), to));
 }
 
 /* The wish is one more in `asked`; who obeys makes `done` the same. */
 static const char *trim_one(const struct process *process)
 {
 	const struct view *view = &process->view;
-	uint64_t trim = PLACE(view, trim), before = remote_rss(&process->remote);
+	uint64_t trim = PLACE(view, trim), before = remote_rss(process->remote.pid);
 	uint32_t wish;
 
 	if (view_lacks(view, "trim"))

@@ -128,8 +128,23 @@ static const char *read_mappings(struct remote *remote, bool with_sizes)
 	return errno ? explain_errno() : "it has no memory: it has ended, or is a kernel thread";
 }
 
+uint64_t remote_rss(pid_t pid)
+{
+	FILE *file = open_proc(pid, "status");
+	char line[256];
+	uint64_t kib = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmRSS: %" SCNu64 " kB", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib << 10;
+}
+
 const char *remote_open(struct remote *remote, pid_t pid, bool with_sizes)
 {
+	const char *error;
 	char path[64];
 
 	memset(remote, 0, sizeof(*remote));
@@ -137,7 +152,9 @@ const char *remote_open(struct remote *remote, pid_t pid, bool with_sizes)
 	read_name(remote);
 	snprintf(path, sizeof(path), "/proc/%ld/pagemap", (long)pid);
 	remote->pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	return read_mappings(remote, with_sizes);
+	error = read_mappings(remote, with_sizes);
+	remote->rss = with_sizes ? remote_rss(pid) : 0; /* at once: a process that works changes */
+	return error;
 }
 
 void remote_close(struct remote *remote)
@@ -226,20 +243,6 @@ bool remote_present(const struct remote *remote, uint64_t at, size_t count, bool
 		count -= n;
 	}
 	return true;
-}
-
-uint64_t remote_rss(const struct remote *remote)
-{
-	FILE *file = remote->core ? NULL : open_proc(remote->pid, "status");
-	char line[256];
-	uint64_t kib = 0;
-
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "VmRSS: %" SCNu64 " kB", &kib) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return kib << 10;
 }
 
 bool remote_is_there(pid_t pid)

@@ -22,6 +22,7 @@ struct remote {
 	char name[64]; /* of the program, without control characters */
 	struct mapping *mappings;
 	size_t mapping_count;
+	uint64_t rss;  /* VmRSS, with sizes; 0: not told */
 	int pagemap;   /* -1: it cannot be opened */
 	struct core *core; /* NULL: it is a process.  Of a core file, what is resident is what was saved */
 };
@@ -42,8 +43,7 @@ bool remote_present(const struct remote *remote, uint64_t at, size_t count, bool
 size_t remote_page(void);
 
 const struct mapping *remote_find(const struct remote *remote, uint64_t at); /* NULL: nothing lies there */
-uint64_t remote_rss(const struct remote *remote); /* VmRSS, bytes; 0: not told */
-
+uint64_t remote_rss(pid_t pid);      /* VmRSS now, bytes; 0: not told */
 bool remote_is_there(pid_t pid); /* it has not ended */
 
 /* The pid of a word of the command line; 0: it is none. */

@@ -251,7 +251,7 @@ void resident_take(struct census *census, const struct slots *slots)
 		census->memory[rest].present += share.left;
 		census->memory[rest].held += share.left;
 	}
-	census->rss = remote_rss(remote);
+	census->rss = remote->rss;
 	free(chunks);
 	free(stacks);
 }
