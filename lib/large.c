@@ -86,6 +86,12 @@ static size_t large_cache_shrink(size_t limit, uint32_t now, uint32_t age)
 	return bytes;
 }
 
+static void large_keep_again(struct hak_extent e)
+{
+	if (e.slots > 0 && !hak_bigcache_put(e))
+		large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
+}
+
 /* Keeps whole slots: maps what is missing of the last one. */
 static bool large_keep(size_t slot, size_t mapped, uint32_t now)
 {
@@ -94,9 +100,7 @@ static bool large_keep(size_t slot, size_t mapped, uint32_t now)
 	if (rest > 0 && hak_os_map_at(large_address(slot) + mapped, rest) != HAK_OS_OK)
 		return false;
 	large_set_inner(slot, 1);
-	if (hak_bigcache_put((struct hak_extent){ slot, slots, now }))
-		return true;
-	large_unmap(slot, slots << HAK_SS_SHIFT);
+	large_keep_again((struct hak_extent){ slot, slots, now });
 	return true;
 }
 
@@ -121,12 +125,6 @@ static size_t large_map_aligned(size_t bytes, size_t align, size_t *mapped)
 	if (need << HAK_SS_SHIFT > bytes && !hak_os_unmap(large_address(at) + bytes, (need << HAK_SS_SHIFT) - bytes))
 		*mapped = need << HAK_SS_SHIFT;
 	return at;
-}
-
-static void large_keep_again(struct hak_extent e)
-{
-	if (e.slots > 0 && !hak_bigcache_put(e))
-		large_unmap(e.slot, e.slots << HAK_SS_SHIFT);
 }
 
 enum large_brought { LARGE_NONE, LARGE_SOME, LARGE_HOLE };
@@ -204,7 +202,6 @@ static size_t large_map(size_t bytes, size_t align, struct hak_extent kept, size
 		slot = hak_registry_map(large_slots(bytes), bytes);
 	else
 		slot = large_map_aligned(bytes, align, mapped);
-
 	if (slot == HAK_NO_SLOT) {
 		large_keep_again(kept);
 		return slot;
@@ -251,7 +248,8 @@ HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 
 HAK_FN void hak_large_free(void *p)
 {
-	size_t slot = large_slot(p), bytes = hak_large_size(p), mapped = large_mapped(slot), limit;
+	size_t slot = large_slot(p), bytes = hak_large_size(p), mapped = large_mapped(slot);
+	size_t whole = large_slots(mapped) << HAK_SS_SHIFT, limit;
 	uint32_t now = hak_os_now();
 	bool keep;
 
@@ -260,8 +258,8 @@ HAK_FN void hak_large_free(void *p)
 	large_count((size_t)-1, (size_t)0 - bytes);
 	hak_policy_freed(bytes, now);
 	limit = large_cache_limit();
-	keep = hak_policy_keeps(bytes) && large_slots(mapped) << HAK_SS_SHIFT <= limit;
-	large_cache_shrink(limit - (keep ? large_slots(mapped) << HAK_SS_SHIFT : 0), now, 0);
+	keep = hak_policy_keeps(bytes) && whole <= limit;
+	large_cache_shrink(limit - (keep ? whole : 0), now, 0);
 	if (!keep || !large_keep(slot, mapped, now))
 		large_unmap(slot, mapped);
 	hak_registry_return_end();

@@ -209,49 +209,27 @@ HAK_FN bool hak_os_is_mapped(const void *p)
 	return mapped;
 }
 
-HAK_FN bool hak_os_purge(void *at, size_t size)
+/* madvise: 0, or what is wrong. */
+static int os_advise(void *at, size_t size, int advice)
 {
-	int saved = errno;
-	bool ok = !os_must_fail() && madvise(at, size, MADV_DONTNEED) == 0;
+	int saved = errno, error = 0;
 
+	if (os_must_fail())
+		return ENOMEM;
+	if (madvise(at, size, advice) != 0)
+		error = errno;
 	errno = saved;
-	return ok;
+	return error;
 }
 
-HAK_FN bool hak_os_populate(void *at, size_t size)
-{
-	int saved = errno;
-	bool ok = !os_must_fail() && madvise(at, size, MADV_POPULATE_WRITE) == 0;
-
-	errno = saved;
-	return ok;
-}
-
-HAK_FN bool hak_os_guard(void *at, size_t size)
-{
-	int saved = errno;
-	bool ok = !os_must_fail() && madvise(at, size, MADV_GUARD_INSTALL) == 0;
-
-	errno = saved;
-	return ok;
-}
-
-HAK_FN bool hak_os_unguard(void *at, size_t size)
-{
-	int saved = errno;
-	bool ok = madvise(at, size, MADV_GUARD_REMOVE) == 0;
-
-	errno = saved;
-	return ok;
-}
+HAK_FN bool hak_os_purge(void *at, size_t size) { return os_advise(at, size, MADV_DONTNEED) == 0; }
+HAK_FN bool hak_os_populate(void *at, size_t size) { return os_advise(at, size, MADV_POPULATE_WRITE) == 0; }
+HAK_FN bool hak_os_guard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_INSTALL) == 0; }
+HAK_FN bool hak_os_unguard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_REMOVE) == 0; }
 
 HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge)
 {
-	int saved = errno;
-	bool ok = os_must_fail() || madvise(at, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0 || errno != EINVAL;
-
-	errno = saved;
-	return ok;
+	return os_advise(at, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != EINVAL;
 }
 
 HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size)
