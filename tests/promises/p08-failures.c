@@ -5,32 +5,16 @@
 
 #include "check.h"
 #include "os.h"
-#include "promise.h"
 
 enum { places = 64 };
 
-static unsigned char *blocks[places];
-static size_t sizes[places];
+#include "places.h"
 
 static size_t some_size(uint64_t *state)
 {
 	uint64_t r = next_random(state);
 
 	return 2 + (r % 8 == 0 ? r % (9 * MIB) : r % 3 == 0 ? r % (900 * KIB) : r % 20000);
-}
-
-static void put(size_t i, unsigned char *p, size_t size)
-{
-	blocks[i] = p;
-	sizes[i] = p ? size : 0;
-	if (p)
-		p[0] = p[size - 1] = (unsigned char)(i + 1);
-}
-
-static void look(size_t i)
-{
-	if (blocks[i])
-		hold(blocks[i][0] == (unsigned char)(i + 1) && blocks[i][sizes[i] - 1] == (unsigned char)(i + 1));
 }
 
 static bool is_zero(const unsigned char *p, size_t size)
@@ -63,7 +47,7 @@ static void resize(size_t i, size_t size)
 	unsigned char *p = realloc(blocks[i], size);
 
 	if (p != NULL) {
-		hold(blocks[i] == NULL || p[0] == (unsigned char)(i + 1));
+		hold(blocks[i] == NULL || p[0] == mark_of(i));
 		put(i, p, size);
 		return;
 	}
@@ -86,15 +70,6 @@ static void churn(size_t rounds, uint64_t seed)
 			take(i, how, size);
 		if (round % 50 == 49)
 			malloc_trim(0);
-	}
-}
-
-static void free_all(void)
-{
-	for (size_t i = 0; i < places; i++) {
-		look(i);
-		free(blocks[i]);
-		put(i, NULL, 0);
 	}
 }
 

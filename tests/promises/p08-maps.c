@@ -1,32 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Promise 8: at the limit of mappings (vm.max_map_count) the kernel refuses mmap, and munmap where it would split: malloc serves
  * from what it has, fails with ENOMEM, loses nothing, and recovers when there is room again. */
-#include "promise.h"
-
 enum { places = 3000 };
 
-static unsigned char *blocks[places];
-static size_t sizes[places];
+#include "places.h"
 
 static size_t some_size(uint64_t *state)
 {
 	uint64_t r = next_random(state);
 
 	return 2 + (r % 100 == 0 ? r % (7 * MIB) : r % 10 == 0 ? r % (300 * KIB) : r % 2000);
-}
-
-static void put(size_t i, unsigned char *p, size_t size)
-{
-	blocks[i] = p;
-	sizes[i] = p ? size : 0;
-	if (p)
-		p[0] = p[size - 1] = (unsigned char)i;
-}
-
-static void look(size_t i)
-{
-	if (blocks[i])
-		hold(blocks[i][0] == (unsigned char)i && blocks[i][sizes[i] - 1] == (unsigned char)i);
 }
 
 /* Returns how many requests failed. */
@@ -72,15 +55,6 @@ static size_t fill(size_t size)
 		hold(blocks[i] != NULL || errno == ENOMEM);
 	}
 	return failed;
-}
-
-static void free_all(void)
-{
-	for (size_t i = 0; i < places; i++) {
-		look(i);
-		free(blocks[i]);
-		put(i, NULL, 0);
-	}
 }
 
 int main(void)

@@ -121,16 +121,14 @@ static void work_in_child(void)
 	_exit(0);
 }
 
-/* fork in a handler: the child may allocate. */
-static void fork_here(int number)
+static void fork_now_and_then(bool is_bare)
 {
 	int error = errno;
 	pid_t child;
 
-	(void)number;
 	if (atomic_fetch_add(&handled, 1) % 64 == 0 && !in_handler) {
 		in_handler = true;
-		child = fork();
+		child = is_bare ? (pid_t)syscall(SYS_fork) : fork();
 		if (child == 0)
 			work_in_child();
 		if (child > 0)
@@ -140,23 +138,18 @@ static void fork_here(int number)
 	errno = error;
 }
 
+/* fork in a handler: the child may allocate. */
+static void fork_here(int number)
+{
+	(void)number;
+	fork_now_and_then(false);
+}
+
 /* As _Fork: no handlers of ours run, and other threads may have been anywhere.  The child should not allocate, but does. */
 static void bare_fork_here(int number)
 {
-	int error = errno;
-	pid_t child;
-
 	(void)number;
-	if (atomic_fetch_add(&handled, 1) % 64 == 0 && !in_handler) {
-		in_handler = true;
-		child = (pid_t)syscall(SYS_fork);
-		if (child == 0)
-			work_in_child();
-		if (child > 0)
-			wait_for(child);
-		in_handler = false;
-	}
-	errno = error;
+	fork_now_and_then(true);
 }
 
 static void check_handler(const char *name, void (*handler)(int))

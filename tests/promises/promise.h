@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "random.h"
 #include "resident.h"
 #include "tap.h"
 
@@ -26,14 +27,6 @@ static inline size_t short_or_long(size_t brief, size_t full)
 	const char *is_long = getenv("HAK_LONG");
 
 	return is_long != NULL && *is_long == '1' ? full : brief;
-}
-
-static inline uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state >> 11;
 }
 
 static inline void rest(unsigned milliseconds)
