@@ -13,6 +13,7 @@
 #include "lock.h"
 #include "mid.h"
 #include "misuse.h"
+#include "numa.h"
 #include "os.h"
 #include "record.h"
 #include "refill.h"
@@ -229,11 +230,12 @@ static HAK_COLD void *alloc_fail(void)
 
 static void *alloc_mid(size_t size, size_t align, bool *zero)
 {
+	unsigned node = hak_numa_node();
 	void *p;
 
-	while ((p = hak_mid_alloc(size, align, zero)) == NULL)
-		if (!hak_superslab_grow(true))
-			return NULL;
+	while ((p = hak_mid_alloc(node, size, align, zero)) == NULL)
+		if (!hak_superslab_grow(node, true))
+			return hak_mid_alloc(HAK_NODE_ANY, size, align, zero);
 	return p;
 }
 

@@ -36,25 +36,27 @@ static bool bigcache_is_better(size_t slots, size_t a, size_t b)
 	return b < slots && a > b;
 }
 
-HAK_FN struct hak_extent hak_bigcache_take(size_t slots)
+HAK_FN struct hak_extent hak_bigcache_take(uint32_t node, size_t slots)
 {
-	struct hak_extent found = { 0, 0, 0 };
-	size_t best = 0;
+	struct hak_extent found = { 0 };
+	size_t best = HAK_BIGCACHE_PLACES;
 
 	if (hak_bigcache_slots() == 0)
 		return found;
 	if (!hak_lock_take(&bigcache_lock))
 		return found;
-	for (size_t i = 1; i < hak_bigcache.count; i++)
-		if (bigcache_is_better(slots, hak_bigcache.extents[i].slots, hak_bigcache.extents[best].slots))
+	for (size_t i = 0; i < hak_bigcache.count; i++)
+		if (hak_bigcache.extents[i].node == node &&
+		    (best == HAK_BIGCACHE_PLACES ||
+		     bigcache_is_better(slots, hak_bigcache.extents[i].slots, hak_bigcache.extents[best].slots)))
 			best = i;
-	if (hak_bigcache.count > 0)
+	if (best < HAK_BIGCACHE_PLACES)
 		found = bigcache_cut_locked(best, slots);
 	hak_lock_release(&bigcache_lock);
 	return found;
 }
 
-HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots)
+HAK_FN bool hak_bigcache_take_at(uint32_t node, size_t slot, size_t slots)
 {
 	bool ok = false;
 
@@ -63,7 +65,9 @@ HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots)
 	if (!hak_lock_take(&bigcache_lock))
 		return false;
 	for (size_t i = 0; i < hak_bigcache.count && !ok; i++) {
-		ok = hak_bigcache.extents[i].slot == slot && hak_bigcache.extents[i].slots >= slots;
+		const struct hak_extent *e = &hak_bigcache.extents[i];
+
+		ok = e->slot == slot && e->slots >= slots && e->node == node;
 		if (ok)
 			bigcache_cut_locked(i, slots);
 	}
@@ -73,7 +77,7 @@ HAK_FN bool hak_bigcache_take_at(size_t slot, size_t slots)
 
 HAK_FN struct hak_extent hak_bigcache_take_oldest(uint32_t now, uint32_t age)
 {
-	struct hak_extent found = { 0, 0, 0 };
+	struct hak_extent found = { 0 };
 	size_t oldest = 0;
 
 	if (!hak_lock_take(&bigcache_lock))
@@ -87,13 +91,14 @@ HAK_FN struct hak_extent hak_bigcache_take_oldest(uint32_t now, uint32_t age)
 	return found;
 }
 
-/* Takes the neighbours of the extent out, so that it can go in with them. */
+/* Takes the neighbours of the extent, of its node, out, so that it can go in with them. */
 static void bigcache_join_locked(struct hak_extent *extent)
 {
 	for (size_t i = hak_bigcache.count; i-- > 0;) {
 		struct hak_extent near = hak_bigcache.extents[i];
 
-		if (near.slot + near.slots != extent->slot && extent->slot + extent->slots != near.slot)
+		if (near.node != extent->node ||
+		    (near.slot + near.slots != extent->slot && extent->slot + extent->slots != near.slot))
 			continue;
 		if (near.slot < extent->slot)
 			extent->slot = near.slot;

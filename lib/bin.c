@@ -4,6 +4,7 @@
 
 #include "batch.h"
 #include "limit.h"
+#include "numa.h"
 #include "os.h"
 #include "pages.h"
 #include "say.h"
@@ -168,11 +169,11 @@ static bool bin_is_growing(const struct hak_bin *bin)
 }
 
 /* Secondary prefill: the number of slabs taken at once doubles while misses go on. */
-static bool bin_take_single(struct hak_heap *heap, unsigned class)
+static bool bin_take_single(struct hak_heap *heap, uint32_t node, unsigned class)
 {
 	struct hak_bin *bin = &heap->bins[class];
 	size_t slot;
-	uint32_t dirty, mask = hak_pool_take_many(bin->prefill, &slot, &dirty);
+	uint32_t dirty, mask = hak_pool_take_many(node, bin->prefill, &slot, &dirty);
 
 	if (!mask)
 		return false;
@@ -188,11 +189,11 @@ static bool bin_take_single(struct hak_heap *heap, unsigned class)
 	return true;
 }
 
-static bool bin_take_span(struct hak_heap *heap, unsigned class)
+static bool bin_take_span(struct hak_heap *heap, uint32_t node, unsigned class)
 {
 	struct hak_run run;
 
-	if (!hak_pool_take(hak_classes[class].slabs, 1, &run))
+	if (!hak_pool_take(node, hak_classes[class].slabs, 1, &run))
 		return false;
 	if (!run.dirty)
 		hak_batch_taken(run.number / HAK_SS_SLABS, hak_low_mask(run.slabs) << run.number % HAK_SS_SLABS);
@@ -200,9 +201,9 @@ static bool bin_take_span(struct hak_heap *heap, unsigned class)
 	return true;
 }
 
-static bool bin_take(struct hak_heap *heap, unsigned class)
+static bool bin_take(struct hak_heap *heap, uint32_t node, unsigned class)
 {
-	bool ok = hak_classes[class].slabs == 1 ? bin_take_single(heap, class) : bin_take_span(heap, class);
+	bool ok = hak_classes[class].slabs == 1 ? bin_take_single(heap, node, class) : bin_take_span(heap, node, class);
 
 	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_WIPE) && ok)
 		bin_guard(heap, class, heap->bins[class].last->number);
@@ -212,6 +213,7 @@ static bool bin_take(struct hak_heap *heap, unsigned class)
 HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class)
 {
 	struct hak_bin_counts *counts = &heap->bins[class].counts;
+	uint32_t node;
 
 	if (heap->bins[class].first) {
 		hak_count(&counts->refill_warm, 1);
@@ -220,16 +222,17 @@ HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class)
 	if (hak_unlikely(hak_limit_is_set()) &&
 	    hak_limit_check(hak_classes[class].slabs * HAK_SLAB_SIZE) == HAK_LIMIT_HARD)
 		return false;
-	if (bin_take(heap, class)) {
+	node = heap->node = hak_numa_node();
+	if (bin_take(heap, node, class)) {
 		hak_count(&counts->refill_pool, 1);
 		return true;
 	}
-	while (hak_superslab_grow(bin_is_dense(heap)))
-		if (bin_take(heap, class)) {
+	while (hak_superslab_grow(node, bin_is_dense(heap)))
+		if (bin_take(heap, node, class)) {
 			hak_count(&counts->refill_map, 1);
 			return true;
 		}
-	return false;
+	return bin_take(heap, HAK_NODE_ANY, class);
 }
 
 /* ---- blocks ---- */

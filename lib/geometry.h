@@ -44,6 +44,9 @@
 
 #define HAK_LINE 64u /* cache line */
 
+#define HAK_NODES 16u           /* of memory; a machine with more of them counts from 0 again */
+#define HAK_NODE_ANY UINT32_MAX /* whichever */
+
 #define HAK_PARCEL_BLOCKS 61u /* 512 bytes with its head, on 64 bits */
 #define HAK_PARCEL_SIZE 512u
 #define HAK_OUTGOING 16u      /* parcels that a heap fills at once */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "meta.h"
+#include "numa.h"
 
 #define HEAP_DIRECTORY ((size_t)1 << HAK_HEAP_DIRECTORY_SHIFT)
 
@@ -23,13 +24,13 @@ HAK_DEF HAK_TLS struct hak_thread hak_thread = { .heap = &hak_empty_heap, .own =
 HAK_DEF _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];
 HAK_DEF _Atomic uint32_t hak_heap_made, hak_heap_forks;
 
-/* The stack of idle heaps (H6): the first one's id in the low bits, a counter above that changes with every push and pop. */
+/* The stacks of idle heaps (H6): the first one's id in the low bits, a counter above that changes with every push and pop. */
 #define IDLE_MASK ((UINT64_C(1) << 32) - 1)
 #ifndef IDLE_STEP
 #define IDLE_STEP (IDLE_MASK + 1) /* tests/t-model-heap.c shows what happens without */
 #endif
 
-static _Atomic uint64_t heap_idle;
+static _Atomic uint64_t heap_idle[HAK_NODES];
 
 HAK_FN uint32_t hak_heap_count(void) { return hak_load(&hak_heap_made, relaxed); }
 
@@ -68,7 +69,7 @@ static void heap_init(struct hak_heap *heap, uint32_t id)
 		heap->direct[i] = &heap->caches[hak_class_of(i ? i * HAK_ALIGN : 1)];
 }
 
-static struct hak_heap *heap_make(void)
+static struct hak_heap *heap_make(unsigned node)
 {
 	struct hak_heap *heap = hak_meta_alloc(sizeof(*heap), HAK_LINE);
 	uint32_t n;
@@ -81,23 +82,24 @@ static struct hak_heap *heap_make(void)
 		return NULL;
 	}
 	heap_init(heap, HAK_OWNER_FIRST + n);
+	heap->node = node;
 	return heap_enter(heap) ? heap : NULL;
 }
 
 static uint64_t heap_idle_head(uint32_t id, uint64_t old) { return id | ((old & ~IDLE_MASK) + IDLE_STEP); }
 
-static void heap_push_idle(struct hak_heap *heap)
+static void heap_push_idle(struct hak_heap *heap, _Atomic uint64_t *stack)
 {
-	uint64_t head = hak_load(&heap_idle, relaxed);
+	uint64_t head = hak_load(stack, relaxed);
 
 	do
 		hak_store(&heap->next_idle, (uint32_t)(head & IDLE_MASK), relaxed);
-	while (!hak_cas(&heap_idle, &head, heap_idle_head(heap->id, head), release)); /* partner: heap_pop_idle */
+	while (!hak_cas(stack, &head, heap_idle_head(heap->id, head), release)); /* partner: heap_pop_idle */
 }
 
-static struct hak_heap *heap_pop_idle(void)
+static struct hak_heap *heap_pop_idle(unsigned node)
 {
-	uint64_t head = hak_load(&heap_idle, acquire); /* partner: heap_push_idle */
+	uint64_t head = hak_load(&heap_idle[node], acquire); /* partner: heap_push_idle */
 	struct hak_heap *first;
 	uint32_t next;
 
@@ -106,7 +108,7 @@ static struct hak_heap *heap_pop_idle(void)
 			return NULL;
 		first = hak_heap_find((uint32_t)(head & IDLE_MASK));
 		next = hak_load(&first->next_idle, relaxed);
-	} while (!hak_cas_acquire_both(&heap_idle, &head, heap_idle_head(next, head), acquire));
+	} while (!hak_cas_acquire_both(&heap_idle[node], &head, heap_idle_head(next, head), acquire));
 	return first;
 }
 
@@ -114,9 +116,11 @@ static struct hak_heap *heap_pop_idle(void)
  * sequentially consistent): either he finds it idle, or it is pushed here. */
 static void heap_make_idle(struct hak_heap *heap)
 {
+	_Atomic uint64_t *stack = &heap_idle[heap->node]; /* as long as it is ours */
+
 	hak_store(&heap->state, HAK_HEAP_IDLE, seq_cst);
 	if (hak_swap(&heap->listed, 1, seq_cst) == 0)
-		heap_push_idle(heap);
+		heap_push_idle(heap, stack);
 }
 
 HAK_FN bool hak_heap_enter(struct hak_heap *heap)
@@ -156,18 +160,30 @@ HAK_FN bool hak_heap_visit_end(struct hak_heap *heap)
 	return false;
 }
 
-HAK_FN struct hak_heap *hak_heap_acquire(void)
+static struct hak_heap *heap_adopt(unsigned node)
 {
 	struct hak_heap *heap;
 
-	while ((heap = heap_pop_idle()) != NULL) {
+	while ((heap = heap_pop_idle(node)) != NULL) {
 		hak_store(&heap->listed, 0, seq_cst); /* H6; partner: heap_make_idle */
 		if (!hak_heap_try_visit(heap))
 			continue; /* a visitor has it, and lists it again */
 		hak_count(&heap->counts.adopted, 1);
 		return heap;
 	}
-	return heap_make();
+	return NULL;
+}
+
+HAK_FN struct hak_heap *hak_heap_acquire(void)
+{
+	unsigned node = hak_numa_node();
+	struct hak_heap *heap = heap_adopt(node);
+
+	if (!heap)
+		heap = heap_make(node);
+	for (unsigned other = 0; !heap && other < HAK_NODES; other++) /* no memory for one */
+		heap = heap_adopt(other);
+	return heap;
 }
 
 HAK_FN void hak_heap_release(struct hak_heap *heap)
@@ -260,7 +276,8 @@ static void heap_after_fork(struct hak_heap *heap, bool is_mine)
 HAK_FN void hak_heap_after_fork(const struct hak_heap *mine)
 {
 	hak_fetch_add(&hak_heap_forks, 1, relaxed);
-	hak_store(&heap_idle, heap_idle_head(0, hak_load(&heap_idle, relaxed)), relaxed);
+	for (unsigned node = 0; node < HAK_NODES; node++)
+		hak_store(&heap_idle[node], heap_idle_head(0, hak_load(&heap_idle[node], relaxed)), relaxed);
 	for (uint32_t i = 0; i < hak_heap_count(); i++) {
 		struct hak_heap *heap = hak_heap_find(HAK_OWNER_FIRST + i);
 

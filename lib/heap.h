@@ -7,9 +7,9 @@
  *     caches are his alone; sometimes a visitor, who empties a full inbox while the owner sleeps.  Nobody waits: an owner
  *     who finds a visitor inside borrows another heap for that call, and at his end leaves the heap to the visitor.  Not
  *     before: a signal handler may have interrupted a hit, which goes on in the caches.
- * H6  The idle heaps are found through a stack.  A heap that is taken by a visitor stays in it, so that being idle and being
- *     listed are two things: who takes a heap off the stack owns it only if its state changes from IDLE to LIVE by him, and
- *     who makes one idle pushes it only if it is not listed.  No step is one that another thread has to end.
+ * H6  The idle heaps are found through stacks, one for each node.  A heap that is taken by a visitor stays in its stack, so that
+ *     being idle and being listed are two things: who takes a heap off the stack owns it only if its state changes from IDLE to
+ *     LIVE by him, and who makes one idle pushes it only if it is not listed.  No step is one that another thread has to end.
  * H7  What interrupts a hit and allocates (a handler, against the rules) makes its one store count from another place: `top`
  *     is then off by one for each, at most HAK_CACHE_SPARE in either direction, where an array has places that are NULL.  The
  *     next cold call of the class puts it right (hak_heap_mend).
@@ -69,6 +69,7 @@ struct hak_heap {
 	_Atomic uint32_t use;     /* enum hak_heap_use */
 	uint32_t ticks;           /* cold calls */
 	uint32_t sent_ticks;      /* ticks when outgoing parcels were last sent */
+	uint32_t node;            /* of memory: of its newest slabs */
 	uint32_t idle_ticks;      /* ticks when caches were last searched for those that nobody uses */
 	size_t cache_bytes;       /* what the caches may hold, by capacity */
 	uint32_t inside_stamp;    /* hak_os_now() of the last purge inside slabs in use */
@@ -175,7 +176,7 @@ HAK_HOT void hak_heap_exit(struct hak_heap *heap)
 HAK_FN bool hak_heap_visit(struct hak_heap *heap);       /* as a visitor, if nobody is inside */
 HAK_FN bool hak_heap_visit_end(struct hak_heap *heap);   /* false: the owner has left; the heap is the caller's */
 
-HAK_FN struct hak_heap *hak_heap_acquire(void);           /* an idle one or a new one; NULL: no memory */
+HAK_FN struct hak_heap *hak_heap_acquire(void);           /* an idle one of the thread's node or a new one; NULL: no memory */
 HAK_FN void hak_heap_release(struct hak_heap *heap);      /* exits, and to the idle list */
 HAK_FN bool hak_heap_try_visit(struct hak_heap *heap);    /* takes this one off the idle list, if it is there */
 HAK_FN struct hak_heap *hak_heap_find(uint32_t id);       /* NULL if there is none yet */

@@ -1,6 +1,7 @@
 #include "large.h"
 
 #include "bigcache.h"
+#include "numa.h"
 #include "os.h"
 #include "pages.h"
 #include "policy.h"
@@ -25,6 +26,10 @@ static void large_count(size_t blocks, size_t bytes) /* differences, modulo */
 	hak_fetch_add(&hak_large_use.blocks, blocks, relaxed);
 	hak_fetch_add(&hak_large_use.bytes, bytes, relaxed);
 }
+
+/* What a block is made of is of its node. */
+static uint32_t large_node(size_t slot) { return hak_load(&hak_registry_slot(slot)->node, relaxed); }
+static void large_set_node(size_t slot, uint32_t node) { hak_store(&hak_registry_slot(slot)->node, node, relaxed); }
 
 static void large_set_inner(size_t slot, size_t n)
 {
@@ -100,7 +105,7 @@ static bool large_keep(size_t slot, size_t mapped, uint32_t now)
 	if (rest > 0 && hak_os_map_at(large_address(slot) + mapped, rest) != HAK_OS_OK)
 		return false;
 	large_set_inner(slot, 1);
-	large_keep_again((struct hak_extent){ slot, slots, now });
+	large_keep_again((struct hak_extent){ slot, slots, now, large_node(slot) });
 	return true;
 }
 
@@ -159,7 +164,7 @@ static enum large_brought large_bring(size_t slot, size_t slots, struct hak_exte
 		slots -= e.slots;
 		e.slots = 0;
 		if (piece + 1 < LARGE_PIECES && slots > 0)
-			e = hak_bigcache_take(slots);
+			e = hak_bigcache_take(e.node, slots);
 	}
 	return brought;
 }
@@ -169,7 +174,7 @@ static enum large_brought large_bring(size_t slot, size_t slots, struct hak_exte
 static size_t large_extend(size_t slot, size_t mapped, size_t bytes)
 {
 	size_t have = large_slots(mapped), more = large_slots(bytes) - have, whole = have << HAK_SS_SHIFT;
-	bool cached = more > 0 && hak_bigcache_take_at(slot + have, more);
+	bool cached = more > 0 && hak_bigcache_take_at(large_node(slot), slot + have, more);
 	size_t end = cached ? whole : bytes;
 
 	if (more > 0 && !cached && !hak_registry_claim_at(slot + have, more))
@@ -185,7 +190,7 @@ static size_t large_extend(size_t slot, size_t mapped, size_t bytes)
 		return whole + (more << HAK_SS_SHIFT);
 	if (bytes >> HAK_SS_SHIFT > have &&
 	    large_bring(slot + have, (bytes >> HAK_SS_SHIFT) - have,
-	                hak_bigcache_take((bytes >> HAK_SS_SHIFT) - have)) == LARGE_HOLE) {
+	                hak_bigcache_take(large_node(slot), (bytes >> HAK_SS_SHIFT) - have)) == LARGE_HOLE) {
 		large_unmap(slot + have, bytes - whole);
 		return 0;
 	}
@@ -223,12 +228,13 @@ static size_t large_map(size_t bytes, size_t align, struct hak_extent kept, size
 HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 {
 	size_t bytes = hak_align_up(size, hak_registry.page), mapped = bytes, slot;
-	struct hak_extent kept = { 0, 0, 0 };
+	struct hak_extent kept = { 0 };
+	uint32_t node = hak_numa_node();
 
 	if (bytes < size || bytes > PTRDIFF_MAX)
 		return NULL;
 	if (align <= HAK_SS_SIZE)
-		kept = hak_bigcache_take(large_slots(bytes));
+		kept = hak_bigcache_take(node, large_slots(bytes));
 	slot = kept.slot;
 	if (kept.slots == large_slots(bytes)) {
 		mapped = kept.slots << HAK_SS_SHIFT;
@@ -243,6 +249,7 @@ HAK_FN void *hak_large_alloc(size_t size, size_t align, bool *zero)
 	hak_count_process(large_reused, !*zero);
 	hak_count_process(large_mapped, *zero);
 	large_count(1, bytes);
+	large_set_node(slot, node);
 	return large_open(slot, bytes, mapped);
 }
 
@@ -305,6 +312,7 @@ static void *large_move(size_t slot, size_t mapped, size_t bytes)
 		return NULL;
 	}
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, 0);
+	large_set_node(to, large_node(slot));
 	hak_registry_unclaim(slot, large_slots(mapped));
 	large_advise(to, bytes);
 	hak_count_process(large_moved, 1);

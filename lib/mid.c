@@ -38,11 +38,11 @@ static void mid_give(size_t number, unsigned slabs)
 		hak_batch_give_purged(number / HAK_SS_SLABS, mask);
 }
 
-HAK_FN void *hak_mid_alloc(size_t size, size_t align, bool *zero)
+HAK_FN void *hak_mid_alloc(uint32_t node, size_t size, size_t align, bool *zero)
 {
 	struct hak_run run;
 
-	if (!hak_pool_take(mid_slabs(size), align > HAK_SLAB_SIZE ? mid_slabs(align) : 1, &run))
+	if (!hak_pool_take(node, mid_slabs(size), align > HAK_SLAB_SIZE ? mid_slabs(align) : 1, &run))
 		return NULL;
 	if (run.slabs * HAK_SLAB_SIZE >= HAK_ELO_SMALLEST) /* once for each block, by the size that it is freed with */
 		hak_policy_wanted(run.slabs * HAK_SLAB_SIZE, hak_os_now());

@@ -8,7 +8,7 @@
 #include "cc.h"
 
 /* align: at most 2 MiB.  *zero: the memory is known to be zero.  NULL if the pool has no such run (then grow it). */
-HAK_FN void *hak_mid_alloc(size_t size, size_t align, bool *zero);
+HAK_FN void *hak_mid_alloc(uint32_t node, size_t size, size_t align, bool *zero);
 HAK_FN void hak_mid_free(void *p);
 HAK_FN size_t hak_mid_size(const void *p);
 HAK_FN bool hak_mid_resize(void *p, size_t size); /* in place */

@@ -11,6 +11,7 @@
 #include "meta.c"
 #include "conf.c"
 #include "registry.c"
+#include "numa.c"
 #include "policy.c"
 #include "libc.c"
 #include "pages.c"

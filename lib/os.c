@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "atomic.h"
+
 /* The kernel's own numbers: what the builder's headers lack must not be missing at run time. */
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -50,6 +52,7 @@ typedef struct { long seconds, nanoseconds; } os_futex_time;
 #ifdef HAK_ROOMS
 unsigned hak_os_fail_after;
 unsigned hak_os_fail_count;
+HAK_TLS uint32_t hak_os_fake_node;
 
 static bool os_must_fail(void)
 {
@@ -163,6 +166,78 @@ HAK_FN uint64_t hak_os_clock(void) { return os_clock(CLOCK_MONOTONIC); }
 HAK_FN uint64_t hak_os_time(void) { return os_clock(CLOCK_REALTIME); }
 HAK_FN uint32_t hak_os_pid(void) { return (uint32_t)os_call(SYS_getpid, 0, 0, 0, 0); }
 HAK_FN uint32_t hak_os_parent(void) { return (uint32_t)os_call(SYS_getppid, 0, 0, 0, 0); }
+
+/* ---- the node ---- */
+
+/* What the kernel writes for each thread (restartable sequences, Linux 6.3), if the C library asked it to (glibc 2.35). */
+extern const ptrdiff_t os_rseq_offset __asm__("__rseq_offset") HAK_WEAK;
+extern const unsigned os_rseq_size __asm__("__rseq_size") HAK_WEAK;
+#define OS_RSEQ_NODE 20
+#define OS_AT_RSEQ_FEATURE_SIZE 27
+
+#if defined(__x86_64__) && defined(__LP64__)
+static const char *os_thread_pointer(void)
+{
+	const char *p;
+
+	__asm__("mov %%fs:0, %0" : "=r"(p));
+	return p;
+}
+#elif defined(__aarch64__)
+static const char *os_thread_pointer(void) { return __builtin_thread_pointer(); }
+#else
+static const char *os_thread_pointer(void) { return NULL; }
+#endif
+
+static bool os_has_rseq_node(void)
+{
+	return os_thread_pointer() && &os_rseq_offset && &os_rseq_size && os_rseq_size > 0 &&
+	       getauxval(OS_AT_RSEQ_FEATURE_SIZE) >= OS_RSEQ_NODE + sizeof(uint32_t);
+}
+
+/* On x86-64 the kernel's own code in the process tells it, on older kernels too. */
+#if defined(__x86_64__) && defined(__LP64__) && defined(__GLIBC__)
+extern int os_getcpu(unsigned *cpu, unsigned *node) __asm__("getcpu") HAK_WEAK;
+static bool os_has_getcpu(void) { return os_getcpu && getauxval(AT_SYSINFO_EHDR) != 0; }
+#else
+static int os_getcpu(unsigned *cpu, unsigned *node) { return *cpu = *node = 0, 0; }
+static bool os_has_getcpu(void) { return false; }
+#endif
+
+enum os_node_way { OS_NODE_UNASKED, OS_NODE_RSEQ, OS_NODE_GETCPU, OS_NODE_NONE };
+
+static HAK_COLD enum os_node_way os_node_ask(void)
+{
+	return os_has_rseq_node() ? OS_NODE_RSEQ : os_has_getcpu() ? OS_NODE_GETCPU : OS_NODE_NONE;
+}
+
+static uint32_t os_real_node(void)
+{
+	static _Atomic uint32_t way;
+	unsigned cpu = 0, node = 0;
+
+	switch ((enum os_node_way)hak_load(&way, relaxed)) {
+	case OS_NODE_UNASKED:
+		hak_store(&way, os_node_ask(), relaxed);
+		return os_real_node();
+	case OS_NODE_RSEQ:
+		return *(const volatile uint32_t *)(const volatile void *)(os_thread_pointer() + os_rseq_offset + OS_RSEQ_NODE);
+	case OS_NODE_GETCPU:
+		return os_getcpu(&cpu, &node) == 0 ? node : 0;
+	case OS_NODE_NONE:
+		break;
+	}
+	return 0;
+}
+
+HAK_FN uint32_t hak_os_node(void)
+{
+#ifdef HAK_ROOMS
+	if (hak_os_fake_node)
+		return hak_os_fake_node - 1;
+#endif
+	return os_real_node();
+}
 
 HAK_FN void *hak_os_map(size_t size)
 {

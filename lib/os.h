@@ -13,12 +13,15 @@ enum hak_os_result { HAK_OS_OK, HAK_OS_TAKEN, HAK_OS_REFUSED };
 /* Test hook: calls until the first failure (0 = never), then how many fail in a row. */
 extern unsigned hak_os_fail_after;
 extern unsigned hak_os_fail_count;
+/* Test hook: the node of the calling thread, plus 1; 0: as it is. */
+extern HAK_TLS uint32_t hak_os_fake_node;
 #endif
 
 HAK_FN size_t hak_os_page_size(void);
 HAK_FN bool hak_os_is_secure(void); /* AT_SECURE: the environment is an attacker's */
 HAK_FN uint64_t hak_os_random(void); /* for places, not for secrets; one thread at a time */
 HAK_FN uint64_t hak_os_secret(void); /* from the kernel, nobody can guess it; at start only */
+HAK_FN uint32_t hak_os_node(void); /* of memory, that the thread runs on; 0 where that cannot be told without a system call */
 HAK_FN uint32_t hak_os_now(void); /* milliseconds, coarse, wraps after 49 days */
 HAK_FN uint64_t hak_os_clock(void); /* nanoseconds since some moment */
 HAK_FN uint64_t hak_os_time(void);  /* nanoseconds since 1970 */

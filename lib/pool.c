@@ -4,7 +4,7 @@
 #define POOL_HINTS 6 /* by run length: 1, 2, 3..4, 5..8, 9..16, 17..32 */
 
 static _Atomic uint64_t pool_some[POOL_WORDS];  /* bit i: slot i may have free slabs */
-static _Atomic size_t pool_hints[POOL_HINTS];   /* no run of that length below this slot, as far as known */
+static _Atomic size_t pool_hints[HAK_NODES][POOL_HINTS]; /* no run of that length below this slot, as far as known */
 HAK_DEF _Atomic uint64_t hak_pool_counters;
 
 static void pool_count(int used, int dirty)
@@ -20,6 +20,18 @@ HAK_FN struct hak_pool_counts hak_pool_counts(void)
 }
 
 static unsigned pool_hint_of(unsigned k) { return k <= 1 ? 0 : hak_highest_bit(k - 1) + 1; }
+
+/* Where a search for a run of k slabs begins.  Who takes from any node does so when all else has failed. */
+static size_t pool_hint(uint32_t node, unsigned k)
+{
+	return node == HAK_NODE_ANY ? 0 : hak_load(&pool_hints[node][pool_hint_of(k)], relaxed);
+}
+
+static void pool_raise_hint(uint32_t node, unsigned k, size_t from, size_t found)
+{
+	if (node != HAK_NODE_ANY)
+		hak_cas(&pool_hints[node][pool_hint_of(k)], &from, found, relaxed);
+}
 
 static void pool_mark(size_t slot)
 {
@@ -37,7 +49,7 @@ static void pool_unmark(size_t slot)
 }
 
 /* The next slot at or above `from` whose bit is set; HAK_NO_SLOT if there is none. */
-static size_t pool_find(size_t from)
+static size_t pool_find_some(size_t from)
 {
 	size_t high = hak_load(&hak_registry.high, relaxed);
 	uint64_t skip = ~UINT64_C(0) << (from % 64);
@@ -48,6 +60,16 @@ static size_t pool_find(size_t from)
 			return w * 64 + hak_lowest_bit(bits);
 	}
 	return HAK_NO_SLOT;
+}
+
+/* The same, of that node.  (A slot that is unmapped and mapped for another node right now may be taken for the old one.) */
+static size_t pool_find(size_t from, uint32_t node)
+{
+	size_t s = pool_find_some(from);
+
+	while (s != HAK_NO_SLOT && !hak_registry_is_near(hak_registry_slot(s), node))
+		s = pool_find_some(s + 1);
+	return s;
 }
 
 /* Takes the slabs of mask out of the word that was read as `old`. */
@@ -94,18 +116,17 @@ static uint32_t pool_take_run(size_t s, unsigned k, unsigned align, uint64_t *ol
 }
 
 /* Searches from the hint, then, before it gives up, from the start. */
-static bool pool_take_from(size_t from, unsigned k, unsigned align, struct hak_run *run)
+static bool pool_take_from(size_t from, uint32_t node, unsigned k, unsigned align, struct hak_run *run)
 {
-	size_t first = from;
 	uint64_t old;
 
-	for (size_t s = pool_find(from); s != HAK_NO_SLOT; s = pool_find(s + 1)) {
+	for (size_t s = pool_find(from, node); s != HAK_NO_SLOT; s = pool_find(s + 1, node)) {
 		uint32_t mask = pool_take_run(s, k, align, &old);
 
 		if (!mask)
 			continue;
 		if (align == 1)
-			hak_cas(&pool_hints[pool_hint_of(k)], &first, s, relaxed);
+			pool_raise_hint(node, k, from, s);
 		*run = (struct hak_run){ .number = s * HAK_SS_SLABS + hak_lowest_bit(mask), .slabs = k,
 			                 .dirty = (old >> 32 & mask) != 0 };
 		return true;
@@ -113,11 +134,11 @@ static bool pool_take_from(size_t from, unsigned k, unsigned align, struct hak_r
 	return false;
 }
 
-HAK_FN bool hak_pool_take(unsigned k, unsigned align, struct hak_run *run)
+HAK_FN bool hak_pool_take(uint32_t node, unsigned k, unsigned align, struct hak_run *run)
 {
-	size_t from = hak_load(&pool_hints[pool_hint_of(k)], relaxed);
+	size_t from = pool_hint(node, k);
 
-	return pool_take_from(from, k, align, run) || (from > 0 && pool_take_from(0, k, align, run));
+	return pool_take_from(from, node, k, align, run) || (from > 0 && pool_take_from(0, node, k, align, run));
 }
 
 /* Up to n slabs of this word: dirty ones first, then the lowest. */
@@ -132,9 +153,9 @@ static uint32_t pool_choose(uint64_t word, unsigned n)
 	return mask;
 }
 
-static uint32_t pool_take_many_from(size_t from, unsigned n, size_t *found, uint32_t *dirty)
+static uint32_t pool_take_many_from(size_t from, uint32_t node, unsigned n, size_t *found, uint32_t *dirty)
 {
-	for (size_t s = pool_find(from), first = from; s != HAK_NO_SLOT; s = pool_find(s + 1)) {
+	for (size_t s = pool_find(from, node); s != HAK_NO_SLOT; s = pool_find(s + 1, node)) {
 		struct hak_slot *slot = hak_registry_slot(s);
 		uint64_t old = hak_load(&slot->word, relaxed);
 		uint32_t mask = 0;
@@ -145,7 +166,7 @@ static uint32_t pool_take_many_from(size_t from, unsigned n, size_t *found, uint
 			pool_unmark(s);
 		if (!old)
 			continue;
-		hak_cas(&pool_hints[0], &first, s, relaxed);
+		pool_raise_hint(node, 1, from, s);
 		*found = s;
 		*dirty = (uint32_t)(old >> 32) & mask;
 		return mask;
@@ -153,12 +174,12 @@ static uint32_t pool_take_many_from(size_t from, unsigned n, size_t *found, uint
 	return 0;
 }
 
-HAK_FN uint32_t hak_pool_take_many(unsigned n, size_t *slot, uint32_t *dirty)
+HAK_FN uint32_t hak_pool_take_many(uint32_t node, unsigned n, size_t *slot, uint32_t *dirty)
 {
-	size_t from = hak_load(&pool_hints[0], relaxed);
-	uint32_t mask = pool_take_many_from(from, n, slot, dirty);
+	size_t from = pool_hint(node, 1);
+	uint32_t mask = pool_take_many_from(from, node, n, slot, dirty);
 
-	return mask || from == 0 ? mask : pool_take_many_from(0, n, slot, dirty);
+	return mask || from == 0 ? mask : pool_take_many_from(0, node, n, slot, dirty);
 }
 
 HAK_FN bool hak_pool_take_at(size_t number, unsigned k, bool *dirty)
@@ -207,9 +228,11 @@ HAK_FN bool hak_pool_take_whole(size_t s, uint32_t *dirty)
 
 static void pool_lower_hints(size_t s)
 {
+	_Atomic size_t *hints = pool_hints[hak_load(&hak_registry_slot(s)->node, relaxed)];
+
 	for (unsigned h = 0; h < POOL_HINTS; h++) {
-		size_t hint = hak_load(&pool_hints[h], relaxed);
-		while (s < hint && !hak_cas(&pool_hints[h], &hint, s, relaxed))
+		size_t hint = hak_load(&hints[h], relaxed);
+		while (s < hint && !hak_cas(&hints[h], &hint, s, relaxed))
 			;
 	}
 }

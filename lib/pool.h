@@ -28,10 +28,10 @@ struct hak_pool_counts {
 	uint32_t dirty; /* free slabs with memory */
 };
 
-/* The lowest run of k slabs whose number is a multiple of align (a power of two <= 32). */
-HAK_FN bool hak_pool_take(unsigned k, unsigned align, struct hak_run *run);
+/* The lowest run of k slabs of the node, or HAK_NODE_ANY, whose number is a multiple of align (a power of two <= 32). */
+HAK_FN bool hak_pool_take(uint32_t node, unsigned k, unsigned align, struct hak_run *run);
 /* Up to n single slabs of one SuperSlab: a mask of them, 0 if there is none. */
-HAK_FN uint32_t hak_pool_take_many(unsigned n, size_t *slot, uint32_t *dirty);
+HAK_FN uint32_t hak_pool_take_many(uint32_t node, unsigned n, size_t *slot, uint32_t *dirty);
 /* The k slabs from this one on, if they are free: growth in place. */
 HAK_FN bool hak_pool_take_at(size_t number, unsigned k, bool *dirty);
 /* All free dirty slabs of a slot, or all free ones, to be purged: they count as used meanwhile. */

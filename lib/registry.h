@@ -42,6 +42,7 @@ struct hak_slot {
 	_Atomic uint32_t purged;          /* slabs purged and not taken since */
 	_Atomic uint32_t purge_stamp;     /* hak_os_now() of the last purge */
 	_Atomic uint32_t huge;            /* a SuperSlab for which huge pages were asked */
+	_Atomic uint32_t node;            /* whose memory it has: numa.h */
 } HAK_ALIGNED(HAK_LINE);
 
 struct hak_registry {
@@ -56,6 +57,8 @@ struct hak_registry {
 	_Atomic size_t hint;    /* no free slot lies below, as far as known */
 	_Atomic size_t high;    /* slots ever claimed lie below */
 };
+
+_Static_assert(sizeof(struct hak_slot) == HAK_LINE, "one cache line each");
 
 HAK_VAR struct hak_registry hak_registry;
 
@@ -83,6 +86,10 @@ HAK_FN void hak_registry_after_fork(void);
 
 HAK_HOT size_t hak_registry_shown(void) { return hak_peek(size_t, &hak_registry.shown); }
 HAK_HOT size_t hak_registry_slabs(void) { return hak_peek(size_t, &hak_registry.slabs); }
+HAK_HOT bool hak_registry_is_near(const struct hak_slot *slot, uint32_t node)
+{
+	return node == HAK_NODE_ANY || hak_load(&slot->node, relaxed) == node;
+}
 /* The number of the slab that holds p; at least hak_registry_slabs() if p lies outside. */
 HAK_HOT size_t hak_registry_number(const void *p) { return ((uintptr_t)p - hak_registry.base) >> HAK_SLAB_SHIFT; }
 HAK_HOT uint32_t hak_registry_tag(size_t number) { return hak_load(&hak_registry.tags[number], relaxed); }

@@ -1,6 +1,7 @@
 #include "superslab.h"
 
 #include "meta.h"
+#include "numa.h"
 #include "os.h"
 #include "pages.h"
 #include "say.h"
@@ -40,7 +41,7 @@ static uint32_t superslab_mask(size_t from, size_t to) /* bytes */
 }
 
 /* Maps the next part of the first SuperSlab.  Who takes superslab_partial does it alone; meanwhile others find none. */
-static bool superslab_extend(bool dense)
+static bool superslab_extend(uint32_t node, bool dense)
 {
 	size_t s = hak_swap(&superslab_partial, 0, acquire), have; /* partner: the release stores */
 	struct hak_slot *slot;
@@ -51,7 +52,7 @@ static bool superslab_extend(bool dense)
 	slot = hak_registry_slot(s - 1);
 	have = hak_load(&slot->bytes, relaxed);
 	end = hak_registry_address((s - 1) * HAK_SS_SLABS) + have;
-	if (hak_os_map_at(end, have) != HAK_OS_OK) {
+	if (!hak_registry_is_near(slot, node) || hak_os_map_at(end, have) != HAK_OS_OK) {
 		hak_store(&superslab_partial, s, release);
 		return false;
 	}
@@ -65,13 +66,14 @@ static bool superslab_extend(bool dense)
 	return true;
 }
 
-static void superslab_open(size_t s, size_t bytes, bool dense, bool ready)
+static void superslab_open(size_t s, uint32_t node, size_t bytes, bool dense, bool ready)
 {
 	struct hak_slot *slot = hak_registry_slot(s);
 
 	hak_store(&slot->bytes, bytes, relaxed);
 	hak_store(&slot->huge, 0, relaxed);
 	hak_store(&slot->purged, 0, relaxed);
+	hak_store(&slot->node, node, relaxed); /* published by the pool's word */
 	hak_store(&slot->state, HAK_SLOT_SLABS, relaxed);
 	if (bytes == HAK_SS_SIZE)
 		hak_pages_superslab(s, hak_superslab_count(), dense);
@@ -84,7 +86,7 @@ static void superslab_open(size_t s, size_t bytes, bool dense, bool ready)
 	hak_pool_add(s, superslab_mask(0, bytes));
 }
 
-static bool superslab_map_bytes(size_t bytes, bool dense, bool ready)
+static bool superslab_map_bytes(uint32_t node, size_t bytes, bool dense, bool ready)
 {
 	size_t s = hak_registry_map(1, bytes);
 
@@ -95,30 +97,33 @@ static bool superslab_map_bytes(size_t bytes, bool dense, bool ready)
 		hak_registry_unclaim(s, 1);
 		return false;
 	}
-	superslab_open(s, bytes, dense, ready);
+	superslab_open(s, node, bytes, dense, ready);
 	if (bytes < HAK_SS_SIZE)
 		hak_store(&superslab_partial, s + 1, release); /* partner: superslab_extend */
 	return true;
 }
 
 /* The first one, by the first thread that comes, is mapped in part. */
-static bool superslab_map(bool dense)
+static bool superslab_map(uint32_t node, bool dense)
 {
 	bool first = !hak_registry.follow && !hak_pages_is_always() && !hak_swap(&superslab_begun, true, relaxed);
-	bool ok = superslab_map_bytes(first ? SUPERSLAB_FIRST : HAK_SS_SIZE, dense, false);
+	bool ok = superslab_map_bytes(node, first ? SUPERSLAB_FIRST : HAK_SS_SIZE, dense, false);
 
 	if (first && !ok)
 		hak_store(&superslab_begun, false, relaxed);
 	return ok;
 }
 
-HAK_FN bool hak_superslab_grow(bool dense) { return superslab_extend(dense) || superslab_map(dense); }
+HAK_FN bool hak_superslab_grow(uint32_t node, bool dense)
+{
+	return superslab_extend(node, dense) || superslab_map(node, dense);
+}
 
 HAK_FN void hak_superslab_prewarm(unsigned n)
 {
 	unsigned done = 0;
 
-	while (done < n && superslab_map(false))
+	while (done < n && superslab_map(hak_numa_node(), false))
 		done++;
 	if (n > 0 && hak_setting(ss_prewarm_debug))
 		hak_say_line("prewarm: %u SuperSlabs mapped", done);
@@ -162,8 +167,10 @@ HAK_FN size_t hak_superslab_keep(void)
 
 HAK_FN void hak_superslab_ahead(void)
 {
-	if (superslab_free() == 0)
-		superslab_map_bytes(HAK_SS_SIZE, true, true);
+	unsigned node = hak_numa_node();
+
+	if (superslab_free() == 0 && hak_numa_nodes() == 1) /* else it might be the wrong node's */
+		superslab_map_bytes(node, HAK_SS_SIZE, true, true);
 }
 
 HAK_FN bool hak_superslab_is_surplus(void) { return superslab_free() > hak_superslab_keep(); }

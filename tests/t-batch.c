@@ -28,7 +28,7 @@ static void take_all(void)
 {
 	struct hak_run run;
 
-	while (hak_pool_take(1, 1, &run))
+	while (hak_pool_take(0, 1, 1, &run))
 		hak_registry_address(run.number)[100] = 1;
 	is(hak_pool_counts().used, superslabs * 32);
 }
@@ -56,7 +56,7 @@ static void check_top(void)
 	set(HAK_TUNABLE_ID_dirty_min, 0);
 	set(HAK_TUNABLE_ID_dirty_percent, 0);
 	for (int i = 0; i < 40000; i++) {
-		need(hak_pool_take(1, 1, &run));
+		need(hak_pool_take(0, 1, 1, &run));
 		hak_batch_give(run.number / 32, 1u << run.number % 32, true);
 		hold(dirty() == 0);
 	}
@@ -144,7 +144,7 @@ static void check_percent(void)
 {
 	struct hak_run run;
 
-	while (hak_pool_take(1, 1, &run))
+	while (hak_pool_take(0, 1, 1, &run))
 		;
 	set(HAK_TUNABLE_ID_dirty_min, 0);
 	set(HAK_TUNABLE_ID_dirty_percent, 50);
@@ -207,10 +207,10 @@ static void check_regret(void)
 	struct hak_run used[4], run;
 
 	for (int i = 0; i < 4; i++) /* regret counts up to an eighth of what is used */
-		need(hak_pool_take(32, 1, &used[i]));
+		need(hak_pool_take(0, 32, 1, &used[i]));
 	before = hak_batch_regret();
 	budget = hak_batch_budget();
-	need(hak_pool_take(16, 1, &run));
+	need(hak_pool_take(0, 16, 1, &run));
 	hak_batch_taken(run.number / 32, 0xffff);
 	ok(hak_batch_regret() >= before + 16 * HAK_SLAB_SIZE, "a purge is regretted");
 	ok(hak_batch_budget() > budget, "and the budget is raised");
@@ -231,7 +231,7 @@ static void check_refusal(void)
 
 	set(HAK_TUNABLE_ID_dirty_min, 0);
 	set(HAK_TUNABLE_ID_dirty_percent, 0);
-	need(hak_pool_take(32, 1, &run));
+	need(hak_pool_take(0, 32, 1, &run));
 	hak_registry_address(run.number)[100] = 9;
 	hak_os_fail_after = 1;
 	hak_os_fail_count = 1000;
@@ -244,7 +244,7 @@ static void check_refusal(void)
 	is(dirty(), 2 * MIB);
 	is(hak_registry_address(run.number)[100], 9);
 	hak_os_fail_after = 0;
-	need(hak_pool_take(1, 1, &run));
+	need(hak_pool_take(0, 1, 1, &run));
 	hak_batch_give(run.number / 32, 1u << run.number % 32, true);
 	is(dirty(), 2 * MIB);
 	is(hak_batch_purge_all(), 2 * MIB);
@@ -255,7 +255,7 @@ int main(void)
 	start_window();
 	hak_superslab_prewarm(superslabs);
 	while (hak_pool_counts().used == 0 && (uint32_t)hak_registry_slot(0)->word != UINT32_MAX)
-		need(hak_superslab_grow(true));
+		need(hak_superslab_grow(0, true));
 	set(HAK_TUNABLE_ID_ss_lru_size, 1000);
 	check_volume();
 	check_top();

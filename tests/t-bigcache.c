@@ -9,7 +9,7 @@
 
 static bool put(size_t slot, size_t slots, uint32_t stamp)
 {
-	return hak_bigcache_put((struct hak_extent){slot, slots, stamp});
+	return hak_bigcache_put((struct hak_extent){slot, slots, stamp, 0});
 }
 
 static bool is_extent(struct hak_extent e, size_t slot, size_t slots)
@@ -28,16 +28,16 @@ static void empty(void)
 
 static void check_fit(void)
 {
-	ok(hak_bigcache_take(1).slots == 0, "nothing in it");
+	ok(hak_bigcache_take(0, 1).slots == 0, "nothing in it");
 	put(100, 9, 1);
 	put(200, 5, 2);
 	put(300, 7, 3);
 	is(hak_bigcache_slots(), 21);
-	ok(is_extent(hak_bigcache_take(5), 200, 5), "just that size");
-	ok(is_extent(hak_bigcache_take(6), 300, 6), "the smallest that is large enough, cut");
+	ok(is_extent(hak_bigcache_take(0, 5), 200, 5), "just that size");
+	ok(is_extent(hak_bigcache_take(0, 6), 300, 6), "the smallest that is large enough, cut");
 	is(hak_bigcache_slots(), 10);
-	ok(is_extent(hak_bigcache_take(20), 100, 9), "the largest, if none is large enough");
-	ok(is_extent(hak_bigcache_take(2), 306, 1), "then what was left over");
+	ok(is_extent(hak_bigcache_take(0, 20), 100, 9), "the largest, if none is large enough");
+	ok(is_extent(hak_bigcache_take(0, 2), 306, 1), "then what was left over");
 	is(hak_bigcache_slots(), 0);
 }
 
@@ -45,7 +45,7 @@ static void check_join(void)
 {
 	put(10, 5, 1);
 	put(20, 5, 2);
-	ok(is_extent(hak_bigcache_take(6), 10, 5) || is_extent(hak_bigcache_take(6), 20, 5), "apart");
+	ok(is_extent(hak_bigcache_take(0, 6), 10, 5) || is_extent(hak_bigcache_take(0, 6), 20, 5), "apart");
 	empty();
 	put(10, 5, 1);
 	put(20, 5, 2);
@@ -55,23 +55,35 @@ static void check_join(void)
 	ok(is_extent(hak_bigcache_take_oldest(4, 1), 10, 15), "joined with both neighbours");
 	put(10, 5, 1);
 	put(5, 5, 1);
-	ok(is_extent(hak_bigcache_take(10), 5, 10), "with the one behind");
+	ok(is_extent(hak_bigcache_take(0, 10), 5, 10), "with the one behind");
 	put(5, 5, 1);
 	put(10, 5, 1);
-	ok(is_extent(hak_bigcache_take(10), 5, 10), "with the one before");
+	ok(is_extent(hak_bigcache_take(0, 10), 5, 10), "with the one before");
 	is(hak_bigcache_slots(), 0);
 }
 
 static void check_at(void)
 {
 	put(50, 10, 1);
-	ok(!hak_bigcache_take_at(51, 2), "not from within");
-	ok(!hak_bigcache_take_at(50, 11), "not more than there is");
-	ok(!hak_bigcache_take_at(49, 2), "not before it");
-	ok(hak_bigcache_take_at(50, 4), "its start");
-	ok(is_extent(hak_bigcache_take(6), 54, 6), "the rest stays");
+	ok(!hak_bigcache_take_at(0, 51, 2), "not from within");
+	ok(!hak_bigcache_take_at(0, 50, 11), "not more than there is");
+	ok(!hak_bigcache_take_at(0, 49, 2), "not before it");
+	ok(hak_bigcache_take_at(0, 50, 4), "its start");
+	ok(is_extent(hak_bigcache_take(0, 6), 54, 6), "the rest stays");
 	put(50, 10, 1);
-	ok(hak_bigcache_take_at(50, 10) && hak_bigcache_slots() == 0, "all of it");
+	ok(hak_bigcache_take_at(0, 50, 10) && hak_bigcache_slots() == 0, "all of it");
+}
+
+static void check_nodes(void)
+{
+	struct hak_extent near = {10, 5, 1, 1}, far = {15, 5, 1, 2};
+
+	hold(hak_bigcache_put(near) && hak_bigcache_put(far));
+	ok(hak_bigcache_take(0, 5).slots == 0, "nothing of that node");
+	ok(is_extent(hak_bigcache_take(2, 20), 15, 5), "of the node only, and not joined with a neighbour of another");
+	hold(hak_bigcache_put(far));
+	ok(!hak_bigcache_take_at(1, 15, 5) && hak_bigcache_take_at(2, 15, 5), "also where it is wanted");
+	ok(is_extent(hak_bigcache_take_oldest(20, 0), 10, 5), "the oldest of any node");
 }
 
 static void check_oldest(void)
@@ -96,7 +108,7 @@ static void check_places(void)
 	ok(!put(5, 1, 0), "no place left");
 	is(hak_bigcache_slots(), 3 * HAK_BIGCACHE_PLACES);
 	ok(put(3, 1, 0), "but for a neighbour");
-	ok(hak_bigcache_take_at(0, 4) && put(5, 1, 0), "and where one was taken");
+	ok(hak_bigcache_take_at(0, 0, 4) && put(5, 1, 0), "and where one was taken");
 	empty();
 }
 
@@ -146,16 +158,16 @@ static void random_put(uint32_t *random)
 static void random_step(uint32_t *random)
 {
 	size_t slot = next_random(random) % map_slots, slots = 1 + next_random(random) % 10;
-	struct hak_extent e = {0, 0, 0};
+	struct hak_extent e = {0};
 
 	switch (next_random(random) % 5) {
 	case 0:
-		e = hak_bigcache_take(slots);
+		e = hak_bigcache_take(0, slots);
 		hold(e.slots <= slots);
 		break;
 	case 1:
-		if (hak_bigcache_take_at(slot, slots))
-			e = (struct hak_extent){slot, slots, 0};
+		if (hak_bigcache_take_at(0, slot, slots))
+			e = (struct hak_extent){slot, slots, 0, 0};
 		break;
 	case 2:
 		e = hak_bigcache_take_oldest(100, 20);
@@ -174,7 +186,7 @@ static void check_whole(void)
 	for (size_t i = 0; i < map_slots; i++)
 		runs += map[i] && (i == 0 || !map[i - 1]);
 	for (;;) {
-		struct hak_extent e = hak_bigcache_take(map_slots);
+		struct hak_extent e = hak_bigcache_take(0, map_slots);
 		if (e.slots == 0)
 			break;
 		n = e.slot;
@@ -231,6 +243,7 @@ int main(void)
 	check_fit();
 	check_join();
 	check_at();
+	check_nodes();
 	check_oldest();
 	check_places();
 	check_random();

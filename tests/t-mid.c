@@ -18,8 +18,8 @@ static char *take(size_t size, size_t align)
 	bool zero;
 	char *p;
 
-	while (!(p = hak_mid_alloc(size, align, &zero)))
-		need(hak_superslab_grow(true));
+	while (!(p = hak_mid_alloc(0, size, align, &zero)))
+		need(hak_superslab_grow(0, true));
 	return p;
 }
 
@@ -131,20 +131,20 @@ static void check_zero(void)
 
 	memset(p, 1, 300 * KIB);
 	hak_mid_free(p);
-	q = hak_mid_alloc(300 * KIB, 1, &zero);
+	q = hak_mid_alloc(0, 300 * KIB, 1, &zero);
 	ok(q == p && !zero, "used memory is not known to be zero");
 	hak_mid_free(q);
 	hak_batch_purge_all();
-	q = hak_mid_alloc(300 * KIB, 1, &zero);
+	q = hak_mid_alloc(0, 300 * KIB, 1, &zero);
 	ok(q == p && zero && is_zero(q, 300 * KIB), "purged memory is, and it is true");
 	hak_mid_free(q);
-	q = hak_mid_alloc(70 * KIB, 1, &zero);
+	q = hak_mid_alloc(0, 70 * KIB, 1, &zero);
 	hak_batch_purge_all();
-	p = hak_mid_alloc(400 * KIB, 1, &zero);
+	p = hak_mid_alloc(0, 400 * KIB, 1, &zero);
 	ok(zero && is_zero(p, 400 * KIB), "so is what was never used, beside a span in use");
 	hak_mid_free(q);
 	hak_mid_free(p);
-	p = hak_mid_alloc(200 * KIB, 1, &zero);
+	p = hak_mid_alloc(0, 200 * KIB, 1, &zero);
 	ok(!zero, "one dirty slab is enough");
 	hak_mid_free(p);
 }
@@ -161,7 +161,7 @@ static void check_threshold(void)
 	memset(p, 1, 1024 * KIB);
 	hak_mid_free(p);
 	is(hak_pool_counts().dirty, 0);
-	q = hak_mid_alloc(1024 * KIB, 1, &zero);
+	q = hak_mid_alloc(0, 1024 * KIB, 1, &zero);
 	ok(q == p && zero && is_zero(q, 1024 * KIB), "a block of the threshold's size goes straight back");
 	hak_mid_free(q);
 	p = take(960 * KIB, 1);
@@ -169,13 +169,13 @@ static void check_threshold(void)
 	hak_mid_free(p);
 	is(hak_pool_counts().dirty, 15);
 	need(hak_tunables_set_value(HAK_TUNABLE_ID_elo_threshold, 0) == 0);
-	while (hak_pool_take(1, 1, &hole))
+	while (hak_pool_take(0, 1, 1, &hole))
 		;
 	is(hak_pool_counts().used, hak_superslab_count() * 32);
 	proven = hak_policy_proven();
 	hak_policy_freed(1536 * KIB, hak_os_now());
 	for (int i = 0; i < 10; i++)
-		hold(hak_mid_alloc(2000 * KIB, 1, &zero) == NULL);
+		hold(hak_mid_alloc(0, 2000 * KIB, 1, &zero) == NULL);
 	ok(hak_policy_proven() == proven, "what finds no room is not counted as wanted");
 }
 

@@ -21,6 +21,7 @@
 #include "../lib/elo.c"
 #include "../lib/lock.h"
 #include "../lib/registry.c"
+#include "../lib/numa.c"
 #include "../lib/policy.c"
 #include "../lib/pages.c"
 #include "../lib/meta.h"
@@ -183,7 +184,7 @@ static void forget_heaps(void)
 	memset(inside, 0, sizeof(inside));
 	memset(owner_of, 0, sizeof(owner_of));
 	memset(hit_by, 0, sizeof(hit_by));
-	heap_idle = 0;
+	heap_idle[0] = 0;
 	idle_step = IDLE_MASK + 1;
 	hak_heap_made = heap_count;
 	hak_store(&hak_heap_directory[0], directory, relaxed);
@@ -225,7 +226,7 @@ static bool is_listed(const struct hak_heap *heap)
 {
 	unsigned n = 0;
 
-	for (uint32_t id = (uint32_t)heap_idle; id && n <= heap_count; id = hak_heap_find(id)->next_idle, n++)
+	for (uint32_t id = (uint32_t)heap_idle[0]; id && n <= heap_count; id = hak_heap_find(id)->next_idle, n++)
 		if (id == heap->id)
 			return true;
 	return false;

@@ -25,7 +25,7 @@ static void start_with(uint32_t first, uint32_t second, uint32_t dirty_first)
 	pool_some[0] = 0;
 	hak_pool_counters = 0;
 	for (unsigned h = 0; h < POOL_HINTS; h++)
-		pool_hints[h] = 0;
+		pool_hints[0][h] = 0;
 	hak_registry.slots = slots + slot_count;
 	hak_registry.slabs = slot_count * HAK_SS_SLABS;
 	hak_registry.high = slot_count;
@@ -75,7 +75,7 @@ static uint32_t run_mask(const struct hak_run *run)
 
 static bool take(unsigned k, unsigned align, struct hak_run *run)
 {
-	if (!hak_pool_take(k, align, run))
+	if (!hak_pool_take(0, k, align, run))
 		return false;
 	model_require(run->slabs == k && run->number % align == 0);
 	own(run->number / HAK_SS_SLABS, run_mask(run));
@@ -84,7 +84,7 @@ static bool take(unsigned k, unsigned align, struct hak_run *run)
 
 static uint32_t take_many(unsigned n, size_t *slot)
 {
-	uint32_t dirty = 0, mask = hak_pool_take_many(n, slot, &dirty);
+	uint32_t dirty = 0, mask = hak_pool_take_many(0, n, slot, &dirty);
 
 	model_require(hak_count_bits(mask) <= n && (dirty & ~mask) == 0);
 	if (mask)
@@ -119,8 +119,8 @@ static void check_found(void)
 
 	for (size_t s = 0; s < slot_count; s++)
 		for (uint32_t mask = expected_free[s]; mask; mask &= mask - 1)
-			model_require(hak_pool_take(1, 1, &run));
-	model_require(!hak_pool_take(1, 1, &run));
+			model_require(hak_pool_take(0, 1, 1, &run));
+	model_require(!hak_pool_take(0, 1, 1, &run));
 }
 
 static void check(void)

@@ -74,7 +74,7 @@ static void step_take(void)
 
 	if (random_below(2))
 		align = 1;
-	if (!hak_pool_take(k, align, &run)) {
+	if (!hak_pool_take(0, k, align, &run)) {
 		hold(!has_run(k, align));
 		return;
 	}
@@ -94,7 +94,7 @@ static void step_take_many(void)
 	uint32_t dirty = 0, mask;
 	size_t slot = 0;
 
-	mask = hak_pool_take_many(n, &slot, &dirty);
+	mask = hak_pool_take_many(0, n, &slot, &dirty);
 	hold(mask != 0 || !has_run(1, 1));
 	hold(hak_count_bits(mask) <= n);
 	for (unsigned i = 0; i < 32; i++)
@@ -193,27 +193,27 @@ static void check_order(void)
 			took(s * 32 + hak_lowest_bit(mask), 1);
 			give_run(s * 32 + hak_lowest_bit(mask), 1, false);
 		}
-	need(hak_pool_take(1, 1, &run));
+	need(hak_pool_take(0, 1, 1, &run));
 	is(run.number, 0);
 	took(0, 1);
-	need(hak_pool_take(3, 1, &run));
+	need(hak_pool_take(0, 3, 1, &run));
 	is(run.number, 1);
 	took(1, 3);
-	need(hak_pool_take(4, 4, &run));
+	need(hak_pool_take(0, 4, 4, &run));
 	is(run.number, 4);
 	took(4, 4);
 	give_run(1, 1, false);
 	give_run(2, 1, true);
-	need(hak_pool_take(1, 1, &run));
+	need(hak_pool_take(0, 1, 1, &run));
 	ok(run.number == 2 && run.dirty, "dirty memory first, as it costs no fault");
 	took(2, 1);
-	need(hak_pool_take(32, 1, &run));
+	need(hak_pool_take(0, 32, 1, &run));
 	is(run.number, 32);
 	took(32, 32);
-	is(hak_pool_take_many(2, &slot, &dirty), 0x102);
+	is(hak_pool_take_many(0, 2, &slot, &dirty), 0x102);
 	took(1, 1);
 	took(8, 1);
-	ok(!hak_pool_take(4, 1, &run) || run.number == 9, "the lowest run");
+	ok(!hak_pool_take(0, 4, 1, &run) || run.number == 9, "the lowest run");
 	took(9, 4);
 }
 
@@ -228,11 +228,11 @@ static void check_whole(void)
 	took(64, 32);
 	ok(!hak_pool_take_whole(2, &dirty_mask), "only once");
 	for (int i = 0; i < 4; i++) {
-		need(hak_pool_take(32, 1, &run));
+		need(hak_pool_take(0, 32, 1, &run));
 		hold(run.number != 64);
 		took(run.number, 32);
 	}
-	ok(!hak_pool_take(1, 1, &run), "nothing is left");
+	ok(!hak_pool_take(0, 1, 1, &run), "nothing is left");
 	ok(!give_run(64, 31, false), "31 given back are not all");
 	ok(!hak_pool_take_whole(2, &dirty_mask), "and cannot be taken as a whole");
 	ok(give_run(95, 1, false), "32 are");
@@ -246,6 +246,38 @@ static void check_whole(void)
 	check_words();
 }
 
+static bool takes(uint32_t node, unsigned k, size_t number)
+{
+	struct hak_run run;
+
+	if (!hak_pool_take(node, k, 1, &run) || run.number != number)
+		return false;
+	took(number, k);
+	return true;
+}
+
+/* Each node has its own SuperSlabs, and its own place where searches begin. */
+static void check_nodes(void)
+{
+	struct hak_run run;
+	uint32_t dirty;
+	size_t slot;
+
+	give_all();
+	hak_registry_slot(1)->node = hak_registry_slot(3)->node = 7;
+	ok(takes(7, 32, 32) && takes(7, 2, 96), "a node's own SuperSlabs, the lowest first");
+	ok(hak_pool_take_many(7, 32, &slot, &dirty) == 0xfffffffc && slot == 3, "many of one");
+	took(98, 30);
+	ok(!hak_pool_take(7, 1, 1, &run) && hak_pool_take_many(7, 1, &slot, &dirty) == 0, "and no others");
+	ok(takes(0, 1, 0), "another node begins at its own lowest");
+	give_run(40, 3, false);
+	ok(takes(0, 3, 1) && takes(7, 1, 40), "what is given back is the node's");
+	ok(takes(HAK_NODE_ANY, 1, 4) && takes(HAK_NODE_ANY, 32, 64), "any node: the lowest of all");
+	give_all();
+	hak_registry_slot(1)->node = hak_registry_slot(3)->node = 0;
+	check_words();
+}
+
 /* A process that forked while a thread was between word and bit: the bit is there again. */
 static void check_fork(void)
 {
@@ -253,14 +285,14 @@ static void check_fork(void)
 
 	give_all();
 	for (int i = 0; i < slot_count; i++) {
-		need(hak_pool_take(32, 1, &run));
+		need(hak_pool_take(0, 32, 1, &run));
 		took(run.number, 32);
 	}
-	hold(!hak_pool_take(1, 1, &run));
+	hold(!hak_pool_take(0, 1, 1, &run));
 	hak_registry_slot(3)->word = 1u << 7; /* as a giver that got no further */
-	hold(!hak_pool_take(1, 1, &run));
+	hold(!hak_pool_take(0, 1, 1, &run));
 	hak_pool_after_fork();
-	ok(hak_pool_take(1, 1, &run) && run.number == 3 * 32 + 7, "after a fork every free slab is found");
+	ok(hak_pool_take(0, 1, 1, &run) && run.number == 3 * 32 + 7, "after a fork every free slab is found");
 }
 
 int main(void)
@@ -275,6 +307,7 @@ int main(void)
 	check_words();
 	check_order();
 	check_whole();
+	check_nodes();
 	check_many_steps();
 	check_fork();
 	return done();

@@ -14,8 +14,8 @@ static const struct hak_class *class;
 static void open_span(unsigned c, bool zero)
 {
 	class = &hak_classes[c];
-	while (!hak_pool_take(class->slabs, 1, &run))
-		need(hak_superslab_grow(true));
+	while (!hak_pool_take(0, class->slabs, 1, &run))
+		need(hak_superslab_grow(0, true));
 	hak_slab_open(run.number, c, zero);
 	slab = hak_slab_head(run.number);
 }

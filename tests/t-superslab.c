@@ -26,12 +26,12 @@ static void fail(unsigned after, unsigned count)
 static void check_parts(void)
 {
 	for (unsigned slabs = 8; slabs <= 32; slabs *= 2) {
-		ok(hak_superslab_grow(true), "part of the first");
+		ok(hak_superslab_grow(0, true), "part of the first");
 		is(free_slabs(0), slabs);
 		is(hak_registry_slot(0)->bytes, slabs * HAK_SLAB_SIZE);
 		is(hak_superslab_count(), 1);
 	}
-	ok(hak_superslab_grow(true), "the second");
+	ok(hak_superslab_grow(0, true), "the second");
 	is(free_slabs(1), 32);
 	is(hak_superslab_count(), 2);
 	for (size_t i = 0; i < 64; i++)
@@ -43,9 +43,9 @@ static void check_shrink(void)
 {
 	struct hak_run run;
 
-	need(hak_pool_take(1, 1, &run)); /* of the first */
+	need(hak_pool_take(0, 1, 1, &run)); /* of the first */
 	for (int i = 0; i < 4; i++)
-		need(hak_superslab_grow(true));
+		need(hak_superslab_grow(0, true));
 	is(hak_superslab_count(), 6);
 	ok(!hak_superslab_is_surplus(), "no surplus as long as there are few");
 	need(hak_tunables_set_value(HAK_TUNABLE_ID_ss_lru_size, 4) == 0);
@@ -58,7 +58,7 @@ static void check_shrink(void)
 	is(hak_superslab_count(), 1);
 	is(free_slabs(0), 31);
 	is(hak_pool_counts().used, 1);
-	ok(hak_superslab_grow(true) && free_slabs(1) == 32, "a slot is used again");
+	ok(hak_superslab_grow(0, true) && free_slabs(1) == 32, "a slot is used again");
 	is(*(char *)hak_registry_address(40), 0);
 	is(hak_pool_counts().dirty, 0);
 	hak_pool_give(0, 1, true);
@@ -69,7 +69,7 @@ static void check_refusals(void)
 	size_t before = hak_superslab_count();
 
 	fail(1, 10);
-	ok(!hak_superslab_grow(true), "no memory");
+	ok(!hak_superslab_grow(0, true), "no memory");
 	fail(1, 1);
 	hak_superslab_shrink(0); /* the highest cannot be unmapped, the other can */
 	fail(0, 0);
@@ -79,7 +79,7 @@ static void check_refusals(void)
 	is(hak_superslab_count(), 0);
 	is(hak_pool_counts().used, 0);
 	is(hak_pool_counts().dirty, 0);
-	ok(hak_superslab_grow(true), "and again from the start");
+	ok(hak_superslab_grow(0, true), "and again from the start");
 	is(free_slabs(0), 32); /* whole: only the first ever is mapped in part */
 }
 
@@ -90,7 +90,7 @@ static void prewarm(const void *with)
 
 	hak_superslab_prewarm(n);
 	hold(hak_superslab_count() == n);
-	while (hak_pool_take(1, 1, &run))
+	while (hak_pool_take(0, 1, 1, &run))
 		free++;
 	hold(free >= (n - 1) * 32 + 8);
 }
@@ -101,12 +101,35 @@ static void wall(const void *with)
 	struct hak_run run;
 
 	(void)with;
-	need(hak_superslab_grow(true));
+	need(hak_superslab_grow(0, true));
 	need(hak_os_map_at(hak_registry_address(12), HAK_SLAB_SIZE) == HAK_OS_OK);
-	hold(hak_superslab_grow(true));
+	hold(hak_superslab_grow(0, true));
 	hold(free_slabs(0) == 8 && free_slabs(1) == 32);
-	hold(hak_superslab_grow(true) && free_slabs(2) == 32);
-	hold(hak_pool_take(32, 1, &run) && run.number == 32);
+	hold(hak_superslab_grow(0, true) && free_slabs(2) == 32);
+	hold(hak_pool_take(0, 32, 1, &run) && run.number == 32);
+}
+
+/* The first one is its node's; what another node needs is another's from the start. */
+static void nodes(const void *with)
+{
+	(void)with;
+	need(hak_superslab_grow(3, true));
+	hold(hak_superslab_grow(4, true) && free_slabs(0) == 8 && free_slabs(1) == 32);
+	hold(hak_registry_slot(0)->node == 3 && hak_registry_slot(1)->node == 4);
+	hold(hak_superslab_grow(3, true) && free_slabs(0) == 16);
+}
+
+/* Ahead of need is for one node only: whose need it will be is not known. */
+static void ahead(const void *with)
+{
+	(void)with;
+	hak_os_fake_node = 1;
+	hak_superslab_ahead();
+	hold(hak_superslab_count() == 1 && hak_registry_slot(0)->node == 0);
+	hold(hak_pool_take_free(0, true) == UINT32_MAX);
+	hak_os_fake_node = 2;
+	hak_superslab_ahead();
+	hold(hak_superslab_count() == 1);
 }
 
 int main(void)
@@ -116,6 +139,8 @@ int main(void)
 	start_window();
 	capture_silent("prewarm", prewarm, &three);
 	capture_silent("a wall", wall, NULL);
+	capture_silent("a first one each", nodes, NULL);
+	capture_silent("ahead of need", ahead, NULL);
 	check_parts();
 	check_shrink();
 	check_refusals();
