@@ -18,6 +18,7 @@
 #include "record.h"
 #include "refill.h"
 #include "remote.h"
+#include "sample.h"
 #include "say.h"
 #include "secure.h"
 #include "superslab.h"
@@ -368,7 +369,8 @@ static bool alloc_is_starved(void) { return hak_starve_is_on() || hak_setting(se
 /* The thread shows what the flag says, and frees of all threads find what it says. */
 HAK_FN HAK_COLD void hak_alloc_follow(void)
 {
-	hak_starve_follow();
+	if (hak_starve_follow())
+		hak_sample_end();
 	if (hak_thread.inside || hak_thread.own == &hak_empty_heap)
 		return;
 	hak_heap_hide_parcels(hak_thread.own);
@@ -386,6 +388,8 @@ static HAK_COLD void alloc_watch_free(void *p)
 	hak_alloc_follow();
 	if (alloc_is_recorded())
 		hak_record_free(p);
+	if (hak_sample_is_on())
+		hak_sample_free(p);
 }
 
 /* A block of the thread's own cache; NULL: there is none. */
@@ -443,7 +447,18 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 		p = alloc_any(size ? size : 1, align, class, &is_zero);
 	if (alloc_is_recorded())
 		hak_record_alloc(zero ? HAK_RECORD_CALLOC : align > 1 ? HAK_RECORD_ALIGNED : HAK_RECORD_MALLOC, size, align, p);
+	if (hak_sample_is_on())
+		hak_sample_alloc(p, size);
 	return p && zero && !is_zero ? memset(p, 0, size) : p;
+}
+
+/* A block that has got another size where it lies is a new one to those who look. */
+static HAK_COLD void alloc_resized_starved(void *p, size_t size)
+{
+	if (hak_sample_is_on()) {
+		hak_sample_free(p);
+		hak_sample_alloc(p, size);
+	}
 }
 
 HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
@@ -721,20 +736,29 @@ static HAK_COLD void *alloc_resize_secured(void *p, uint32_t tag, size_t have, s
 	return p;
 }
 
-static void *alloc_resize(void *p, size_t size)
+static void *alloc_resize_any(void *p, uint32_t tag, size_t have, size_t size)
 {
-	uint32_t tag = alloc_tag(p);
-	size_t have;
-	bool foreign;
-
-	have = alloc_size("realloc", p, tag, &foreign);
-	if (hak_unlikely(foreign))
-		return hak_libc_resize(p, size);
 	if (!alloc_is_ours(tag))
 		return alloc_resize_span(p, tag, have, size);
 	if (hak_unlikely(hak_setting(secure)))
 		return alloc_resize_secured(p, tag, have, size);
 	return alloc_is_fit(have, size) ? p : alloc_move(p, have, size);
+}
+
+static void *alloc_resize(void *p, size_t size)
+{
+	uint32_t tag = alloc_tag(p);
+	size_t have;
+	bool foreign;
+	void *to;
+
+	have = alloc_size("realloc", p, tag, &foreign);
+	if (hak_unlikely(foreign))
+		return hak_libc_resize(p, size);
+	to = alloc_resize_any(p, tag, have, size);
+	if (hak_unlikely(hak_starve_is_on()) && to == p)
+		alloc_resized_starved(p, size);
+	return to;
 }
 
 static HAK_COLD void *alloc_resize_recorded(void *p, size_t size)

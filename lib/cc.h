@@ -51,6 +51,19 @@
 #define hak_in_return_register(p) ((void)0)
 #endif
 
+/* All registers that a caller may rely on are stored in this function's frame, and its unwind table says where. */
+#define hak_save_registers() __builtin_unwind_init()
+/* What an unwinder begins with: here.  pc 0: not known for this machine. */
+#if defined(__x86_64__) && defined(__LP64__)
+#define hak_read_registers(pc, sp, fp) \
+	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=&r"(pc), "=&r"(sp), "=&r"(fp))
+#elif defined(__aarch64__) && defined(__LP64__)
+#define hak_read_registers(pc, sp, fp) \
+	__asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29" : "=&r"(pc), "=&r"(sp), "=&r"(fp))
+#else
+#define hak_read_registers(pc, sp, fp) ((pc) = 0, (sp) = (fp) = (uintptr_t)__builtin_frame_address(0))
+#endif
+
 #if defined(__x86_64__) || defined(__i386__)
 #define hak_pause() __builtin_ia32_pause()
 #elif defined(__aarch64__) || defined(__arm__)

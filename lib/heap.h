@@ -77,6 +77,7 @@ struct hak_heap {
 	size_t inside_purged;     /* bytes free inside the heap's slabs then */
 	bool borrowed;            /* for one call, by a thread that it is not: nothing is cached for the next */
 	struct hak_delay *delay;  /* HAKMEM_SECURE=2: freed blocks that wait */
+	_Atomic size_t sample_left, sample_distance; /* bytes to the next sample, and how many there are on average: sample.h */
 	void **arrays[13];        /* unused cache arrays by size, linked through their first place */
 	struct hak_bin bins[HAK_CLASS_COUNT];
 	struct hak_heap_counts counts;

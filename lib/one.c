@@ -30,6 +30,7 @@
 #include "bin.c"
 #include "capacity.c"
 #include "misuse.c"
+#include "sample.c"
 #include "remote.c"
 #include "refill.c"
 #include "secure.c"

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,9 +72,9 @@ static inline bool os_must_fail(void) { return false; }
 /* A system call without syscall(): libraries like torsocks put their own in its place, and allocate in it.  Below zero: the
  * error.  errno is not touched. */
 #if defined(__x86_64__) && defined(__LP64__)
-static long os_call(long number, long a, long b, long c, long d)
+static long os_call6(long number, long a, long b, long c, long d, long e, long f)
 {
-	register long r10 __asm__("r10") = d, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
+	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
 
 	__asm__ volatile("syscall"
 	                 : "+a"(number)
@@ -82,19 +83,19 @@ static long os_call(long number, long a, long b, long c, long d)
 	return number;
 }
 #elif defined(__aarch64__) && defined(__LP64__)
-static long os_call(long number, long a, long b, long c, long d)
+static long os_call6(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d, x4 __asm__("x4") = 0, x5 __asm__("x5") = 0;
+	register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
 
 	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
 	return x0;
 }
 #else
-static long os_call(long number, long a, long b, long c, long d)
+static long os_call6(long number, long a, long b, long c, long d, long e, long f)
 {
 	int saved = errno;
-	long result = syscall(number, a, b, c, d, 0L, 0L);
+	long result = syscall(number, a, b, c, d, e, f);
 
 	if (result == -1)
 		result = -errno;
@@ -102,6 +103,8 @@ static long os_call(long number, long a, long b, long c, long d)
 	return result;
 }
 #endif
+
+static long os_call(long number, long a, long b, long c, long d) { return os_call6(number, a, b, c, d, 0, 0); }
 
 HAK_FN size_t hak_os_page_size(void)
 {
@@ -343,6 +346,17 @@ HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 }
 
 HAK_FN bool hak_os_is_main_thread(void) { return os_call(SYS_gettid, 0, 0, 0, 0) == os_call(SYS_getpid, 0, 0, 0, 0); }
+
+HAK_FN uint32_t hak_os_thread(void) { return (uint32_t)os_call(SYS_gettid, 0, 0, 0, 0); }
+
+/* The kernel reads, page by page, and stops where it cannot. */
+HAK_FN size_t hak_os_copy(void *to, const void *from, size_t size)
+{
+	struct iovec local = { to, size }, remote = { (void *)(uintptr_t)from, size };
+	long copied = os_call6(SYS_process_vm_readv, os_call(SYS_getpid, 0, 0, 0, 0), (long)&local, 1, (long)&remote, 1, 0);
+
+	return copied > 0 ? (size_t)copied : 0;
+}
 
 HAK_FN void hak_os_rest(void)
 {

@@ -44,6 +44,9 @@ HAK_FN bool hak_os_protect_write(void *at, size_t size);
 /* futex, private: false if nobody woke the caller for so long */
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds);
 HAK_FN bool hak_os_is_main_thread(void);
+HAK_FN uint32_t hak_os_thread(void); /* the kernel's number */
+/* Copies from where there may be no memory: bytes, fewer than asked for, 0 if the kernel does not do it. */
+HAK_FN size_t hak_os_copy(void *to, const void *from, size_t size);
 HAK_FN void hak_os_rest(void); /* a millisecond, by futex: sandboxes know it */
 HAK_FN void hak_os_wake_one(void *word);
 

@@ -16,6 +16,7 @@
 #include "record.h"
 #include "remote.h"
 #include "report.h"
+#include "sample.h"
 #include "secure.h"
 #include "starve.h"
 #include "superslab.h"
@@ -103,6 +104,7 @@ static void start_fork_child(void)
 	hak_registry_after_fork();
 	hak_starve_after_fork();
 	hak_record_after_fork();
+	hak_sample_after_fork();
 	start_fork_parent();
 }
 

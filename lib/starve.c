@@ -31,19 +31,22 @@ HAK_FN void hak_starve_off(enum hak_starve_reason reason)
 	hak_fetch_and(&hak_starve.on, ~starve_byte(reason), seq_cst);
 }
 
-HAK_FN void hak_starve_follow(void)
+HAK_FN bool hak_starve_follow(void)
 {
 	size_t shown = hak_load(&hak_registry.shown, seq_cst), slabs = hak_load(&hak_registry.slabs, acquire);
 
 	if (hak_load(&hak_starve.on, seq_cst)) {
 		if (shown) /* it was set a moment ago */
 			hak_store(&hak_registry.shown, 0, seq_cst);
-		return;
+		return false;
 	}
 	if (!hak_cas(&hak_registry.shown, &shown, slabs, seq_cst))
-		return;
-	if (hak_load(&hak_starve.on, seq_cst)) /* X3; partner: hak_starve_on */
+		return false;
+	if (hak_load(&hak_starve.on, seq_cst)) { /* X3; partner: hak_starve_on */
 		hak_store(&hak_registry.shown, 0, seq_cst);
+		return false;
+	}
+	return shown == 0;
 }
 
 HAK_FN void hak_starve_after_fork(void)

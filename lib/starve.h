@@ -54,7 +54,7 @@ HAK_HOT bool hak_starve_is_news(void)
 {
 	return hak_load(&hak_registry.shown, relaxed) != hak_load(&hak_registry.slabs, relaxed);
 }
-HAK_FN void hak_starve_follow(void);
+HAK_FN bool hak_starve_follow(void); /* true: hits are back, by this call */
 
 /* In a forked child: who asked from outside asked the parent. */
 HAK_FN void hak_starve_after_fork(void);

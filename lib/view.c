@@ -8,6 +8,7 @@
 #include "large.h"
 #include "meta.h"
 #include "policy.h"
+#include "sample.h"
 #include "starve.h"
 #include "tunables.h"
 

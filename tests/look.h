@@ -68,4 +68,14 @@ static inline void look_starve(const char *reason, bool on)
 		atomic_store(shown, 0);
 }
 
+/* As tools/hakmem/samples.c does it; 0: no samples any more. */
+static inline void look_sample(size_t distance)
+{
+	uintptr_t control = look_place("sample");
+
+	atomic_fetch_add((_Atomic uint32_t *)(control + look_number("sample_alive")), 1);
+	atomic_store((_Atomic size_t *)(control + look_number("sample_distance")), distance);
+	look_starve("starve_profile", distance != 0);
+}
+
 #endif

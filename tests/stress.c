@@ -318,8 +318,10 @@ int main(int argc, char **argv)
 	while (time(NULL) < end && failures() == 0) {
 		usleep(20000);
 		look_starve("starve_test", next_random(&seed_of_main) % 4 == 0);
+		look_sample(next_random(&seed_of_main) % 4 ? 0 : 10000);
 	}
 	look_starve("starve_test", false);
+	look_sample(0);
 	atomic_store(&stop, true);
 	for (size_t i = 0; i < count; i++)
 		pthread_join(workers[i].thread, NULL);
