@@ -7,6 +7,7 @@
 #include "policy.h"
 #include "registry.h"
 #include "stats.h"
+#include "superslab.h"
 #include "tunables.h"
 
 #define LARGE_PIECES 4u /* extents that one block is made of at a time */
@@ -50,13 +51,33 @@ static void *large_open(size_t slot, size_t bytes, size_t mapped)
 
 static size_t large_mapped(size_t slot) { return hak_load(&hak_registry_slot(slot)->mapped, relaxed); }
 
-/* The kernel may refuse (too many mappings): then the pages go back at least, and the slots stay ours for ever. */
+static bool large_try_unmap(size_t slot, size_t bytes)
+{
+	bool ok = hak_os_unmap(large_address(slot), bytes);
+
+	if (ok)
+		hak_registry_unclaim(slot, large_slots(bytes));
+	return ok;
+}
+
+/* Whole slots that the kernel did not take back wait for another large block, or serve smaller ones. */
+static void large_strand(size_t slot, size_t bytes)
+{
+	size_t slots = bytes >> HAK_SS_SHIFT, rest = (large_slots(bytes) << HAK_SS_SHIFT) - bytes;
+
+	if (rest > 0 && hak_os_map_at(large_address(slot) + bytes, rest) == HAK_OS_OK)
+		slots++;
+	large_set_inner(slot, slots);
+	if (slots > 0 && !hak_bigcache_put((struct hak_extent){ slot, slots, hak_os_now(), large_node(slot) }))
+		hak_superslab_adopt(large_node(slot), slot, slots);
+}
+
+/* The kernel may refuse (too many mappings): then the pages go back at least.  If it refuses that too, perhaps not all of it is
+ * mapped, and the slots are lost. */
 static void large_unmap(size_t slot, size_t bytes)
 {
-	if (hak_os_unmap(large_address(slot), bytes))
-		hak_registry_unclaim(slot, large_slots(bytes));
-	else
-		hak_os_purge(large_address(slot), bytes);
+	if (!large_try_unmap(slot, bytes) && hak_os_purge(large_address(slot), bytes))
+		large_strand(slot, bytes);
 }
 
 static void large_advise(size_t slot, size_t mapped)
@@ -76,6 +97,17 @@ static size_t large_cache_limit(void)
 	return limit < most && !hak_policy_is_tended() ? limit : most;
 }
 
+/* Of the cache, what the kernel does not take back: if nothing may stay, smaller blocks can have it. */
+static bool large_shrink_refused(struct hak_extent old, size_t limit)
+{
+	if (limit == 0 && hak_os_purge(large_address(old.slot), old.slots << HAK_SS_SHIFT)) {
+		hak_superslab_adopt(old.node, old.slot, old.slots);
+		return true;
+	}
+	hak_bigcache_put(old);
+	return false;
+}
+
 /* Until the cache holds no more than that. */
 static size_t large_cache_shrink(size_t limit, uint32_t now, uint32_t age)
 {
@@ -85,7 +117,8 @@ static size_t large_cache_shrink(size_t limit, uint32_t now, uint32_t age)
 		struct hak_extent old = hak_bigcache_take_oldest(now, age);
 		if (old.slots == 0)
 			break;
-		large_unmap(old.slot, old.slots << HAK_SS_SHIFT);
+		if (!large_try_unmap(old.slot, old.slots << HAK_SS_SHIFT) && !large_shrink_refused(old, limit))
+			break;
 		bytes += old.slots << HAK_SS_SHIFT;
 	}
 	return bytes;

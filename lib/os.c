@@ -51,28 +51,13 @@ typedef struct { long seconds, nanoseconds; } os_futex_time;
 #define OS_RW (PROT_READ | PROT_WRITE)
 
 #ifdef HAK_ROOMS
-unsigned hak_os_fail_after;
-unsigned hak_os_fail_count;
 HAK_TLS uint32_t hak_os_fake_node;
-
-static bool os_must_fail(void)
-{
-	if (hak_os_fail_after == 0 || --hak_os_fail_after > 0)
-		return false;
-	if (hak_os_fail_count > 1) {
-		hak_os_fail_count--;
-		hak_os_fail_after = 1;
-	}
-	return true;
-}
-#else
-static inline bool os_must_fail(void) { return false; }
 #endif
 
 /* A system call without syscall(): libraries like torsocks put their own in its place, and allocate in it.  Below zero: the
- * error.  errno is not touched. */
+ * error. */
 #if defined(__x86_64__) && defined(__LP64__)
-static long os_call6(long number, long a, long b, long c, long d, long e, long f)
+static long os_ask(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
 
@@ -83,7 +68,7 @@ static long os_call6(long number, long a, long b, long c, long d, long e, long f
 	return number;
 }
 #elif defined(__aarch64__) && defined(__LP64__)
-static long os_call6(long number, long a, long b, long c, long d, long e, long f)
+static long os_ask(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
 	register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
@@ -92,17 +77,23 @@ static long os_call6(long number, long a, long b, long c, long d, long e, long f
 	return x0;
 }
 #else
-static long os_call6(long number, long a, long b, long c, long d, long e, long f)
+static long os_ask(long number, long a, long b, long c, long d, long e, long f)
 {
-	int saved = errno;
 	long result = syscall(number, a, b, c, d, e, f);
 
-	if (result == -1)
-		result = -errno;
+	return result == -1 ? -errno : result;
+}
+#endif
+
+static long os_call6(long number, long a, long b, long c, long d, long e, long f)
+{
+	enum hak_fault_call what = number == SYS_futex ? HAK_FAULT_FUTEX : number == SYS_write ? HAK_FAULT_WRITE : HAK_FAULT_FILE;
+	int saved = errno;
+	long result = hak_fault(what) ? -errno : os_ask(number, a, b, c, d, e, f);
+
 	errno = saved;
 	return result;
 }
-#endif
 
 static long os_call(long number, long a, long b, long c, long d) { return os_call6(number, a, b, c, d, 0, 0); }
 
@@ -121,7 +112,7 @@ HAK_FN uint64_t hak_os_random(void)
 {
 	static uint64_t state;
 	const char *given = (const char *)getauxval(AT_RANDOM);
-	uint64_t half[2] = { (uintptr_t)&half, (uintptr_t)&os_must_fail }; /* what address randomisation gives */
+	uint64_t half[2] = { (uintptr_t)&half, (uintptr_t)&os_ask }; /* what address randomisation gives */
 	uint64_t x;
 
 	if (state == 0 && given)
@@ -245,7 +236,7 @@ HAK_FN uint32_t hak_os_node(void)
 HAK_FN void *hak_os_map(size_t size)
 {
 	int saved = errno;
-	void *p = os_must_fail() ? MAP_FAILED : mmap(NULL, size, OS_RW, OS_MAP_FLAGS, -1, 0);
+	void *p = hak_fault(HAK_FAULT_MAP) ? MAP_FAILED : mmap(NULL, size, OS_RW, OS_MAP_FLAGS, -1, 0);
 
 	errno = saved;
 	return p == MAP_FAILED ? NULL : p;
@@ -255,7 +246,7 @@ HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size)
 {
 	enum hak_os_result result = HAK_OS_OK;
 	int saved = errno;
-	void *p = os_must_fail() ? MAP_FAILED : mmap(at, size, OS_RW, OS_MAP_FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *p = hak_fault(HAK_FAULT_MAP) ? MAP_FAILED : mmap(at, size, OS_RW, OS_MAP_FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (p == MAP_FAILED) {
 		result = errno == EEXIST ? HAK_OS_TAKEN : HAK_OS_REFUSED;
@@ -270,7 +261,7 @@ HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size)
 HAK_FN bool hak_os_unmap(void *at, size_t size)
 {
 	int saved = errno;
-	bool ok = !os_must_fail() && munmap(at, size) == 0;
+	bool ok = !hak_fault(HAK_FAULT_UNMAP) && munmap(at, size) == 0;
 
 	errno = saved;
 	return ok;
@@ -281,7 +272,8 @@ HAK_FN bool hak_os_is_mapped(const void *p)
 {
 	int saved = errno;
 	size_t page = hak_os_page_size();
-	bool mapped = mremap((void *)((uintptr_t)p & ~(page - 1)), page, page, 0) != MAP_FAILED || errno != EFAULT;
+	void *at = (void *)((uintptr_t)p & ~(page - 1));
+	bool mapped = (!hak_fault(HAK_FAULT_PROBE) && mremap(at, page, page, 0) != MAP_FAILED) || errno != EFAULT;
 
 	errno = saved;
 	return mapped;
@@ -292,9 +284,7 @@ static int os_advise(void *at, size_t size, int advice)
 {
 	int saved = errno, error = 0;
 
-	if (os_must_fail())
-		return ENOMEM;
-	if (madvise(at, size, advice) != 0)
+	if (hak_fault(HAK_FAULT_ADVISE) || madvise(at, size, advice) != 0)
 		error = errno;
 	errno = saved;
 	return error;
@@ -313,7 +303,7 @@ HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge)
 HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size)
 {
 	int saved = errno;
-	bool ok = !os_must_fail() && mremap(at, old_size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
+	bool ok = !hak_fault(HAK_FAULT_MOVE) && mremap(at, old_size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
 
 	errno = saved;
 	return ok;
@@ -322,7 +312,7 @@ HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size)
 HAK_FN bool hak_os_protect_read(void *at, size_t size)
 {
 	int saved = errno;
-	bool ok = !os_must_fail() && mprotect(at, size, PROT_READ) == 0;
+	bool ok = !hak_fault(HAK_FAULT_PROTECT) && mprotect(at, size, PROT_READ) == 0;
 
 	errno = saved;
 	return ok;
@@ -331,7 +321,7 @@ HAK_FN bool hak_os_protect_read(void *at, size_t size)
 HAK_FN bool hak_os_protect_write(void *at, size_t size)
 {
 	int saved = errno;
-	bool ok = mprotect(at, size, OS_RW) == 0;
+	bool ok = !hak_fault(HAK_FAULT_PROTECT) && mprotect(at, size, OS_RW) == 0;
 
 	errno = saved;
 	return ok;
@@ -539,7 +529,7 @@ HAK_FN void *hak_os_map_file(int file, uint64_t at, size_t size)
 	int saved = errno;
 	void *p = MAP_FAILED;
 
-	if (!os_must_fail() && os_make_room(file, at, size))
+	if (!hak_fault(HAK_FAULT_MAP) && os_make_room(file, at, size))
 		p = mmap(NULL, size, OS_RW, MAP_SHARED, file, (off_t)at);
 	if (p != MAP_FAILED)
 		madvise(p, size, MADV_DONTFORK);

@@ -1,18 +1,16 @@
 /* os: the only system calls.  Floor 1.
  *
  * No function here changes errno; results come back as values.  Sizes are bytes, a multiple of the page size
- * where a range is meant.  In the room-by-room build the Nth mapping call can be made to fail. */
+ * where a range is meant.  Each call can be made to fail: fault. */
 #ifndef HAK_OS_H
 #define HAK_OS_H
 
 #include "cc.h"
+#include "fault.h"
 
 enum hak_os_result { HAK_OS_OK, HAK_OS_TAKEN, HAK_OS_REFUSED };
 
 #ifdef HAK_ROOMS
-/* Test hook: calls until the first failure (0 = never), then how many fail in a row. */
-extern unsigned hak_os_fail_after;
-extern unsigned hak_os_fail_count;
 /* Test hook: the node of the calling thread, plus 1; 0: as it is. */
 extern HAK_TLS uint32_t hak_os_fake_node;
 #endif

@@ -119,6 +119,13 @@ HAK_FN bool hak_superslab_grow(uint32_t node, bool dense)
 	return superslab_extend(node, dense) || superslab_map(node, dense);
 }
 
+HAK_FN void hak_superslab_adopt(uint32_t node, size_t s, size_t n)
+{
+	for (; n > 0; n--, s++)
+		if (superslab_make_heads(hak_registry_slot(s)))
+			superslab_open(s, node, HAK_SS_SIZE, false, false);
+}
+
 HAK_FN void hak_superslab_prewarm(unsigned n)
 {
 	unsigned done = 0;

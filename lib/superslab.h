@@ -11,6 +11,7 @@
 
 /* More free slabs of the node in the pool; false if the kernel refuses.  dense: see pages.h. */
 HAK_FN bool hak_superslab_grow(uint32_t node, bool dense);
+HAK_FN void hak_superslab_adopt(uint32_t node, size_t slot, size_t n); /* a large block's slots, mapped, zero, without tags */
 HAK_FN void hak_superslab_prewarm(unsigned n);
 HAK_FN void hak_superslab_ahead(void); /* if less than one is free: one more, its pages present */
 HAK_FN void hak_superslab_shrink(size_t keep); /* unmaps wholly free SuperSlabs until about `keep` are left */

@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include "bigcache.h"
+#include "mid.h"
 #include "os.h"
 #include "policy.h"
+#include "pool.h"
 #include "registry.h"
+#include "superslab.h"
 #include "tap.h"
 #include "tunables.h"
 #include "window.h"
@@ -391,12 +394,45 @@ static void check_refusals(void)
 	fail(1, 1); /* the kernel has no room for another hole */
 	hak_large_free(p);
 	fail(0, 0);
+	is(hak_large_blocks(), 1);
+	ok(is_zero(p, 5 * MIB), "what cannot be unmapped is purged");
+	ok(take(5 * MIB, 1, &zero) == p, "and serves another block");
+	hak_large_free(p);
 	hak_large_free(q);
 	is(hak_large_blocks(), 0);
-	ok(is_zero(p, 5 * MIB), "what cannot be unmapped is purged");
-	q = take(5 * MIB, 1, &zero);
-	ok(q != p, "and not used again");
-	hak_large_free(q);
+}
+
+/* The kernel takes nothing back.  What cannot be unmapped waits for another large block, and when memory is short, for smaller
+ * ones. */
+static void check_stranded(void)
+{
+	size_t high, before = hak_superslab_count(), all = hak_pool_counts().used;
+	bool zero = false;
+	unsigned char *p;
+
+	empty_cache();
+	hak_os_fail_calls = HAK_FAULT_UNMAP;
+	fail(1, 1000000);
+	p = take(20 * MIB - 4096, 1, &zero);
+	high = hak_load(&hak_registry.high, relaxed);
+	for (int i = 0; i < 100; i++) {
+		fill(p, 20 * MIB - 4096);
+		hak_large_free(p);
+		p = take(20 * MIB - 4096, 1, &zero);
+	}
+	is(hak_load(&hak_registry.high, relaxed), high);
+	fill(p, 20 * MIB - 4096);
+	hak_large_free(p);
+	empty_cache();
+	is(hak_superslab_count() - before, 10);
+	for (int i = 0; i < 10; i++) {
+		p = hak_mid_alloc(0, 2 * MIB, 1, &zero);
+		hold(p != NULL && is_zero(p, 2 * MIB));
+	}
+	is(hak_pool_counts().used - all, 320);
+	is(hak_load(&hak_registry.high, relaxed), high);
+	fail(0, 0);
+	hak_os_fail_calls = HAK_FAULT_MAPPINGS;
 }
 
 static void check_absurd(void)
@@ -450,5 +486,6 @@ int main(void)
 	check_absurd();
 	check_absurd_growth();
 	check_threads();
+	check_stranded();
 	return done();
 }
