@@ -27,6 +27,7 @@
 #define HAK_API __attribute__((visibility("default")))
 #define HAK_ALIGNED(n) __attribute__((aligned(n)))
 #define HAK_SECTION(name) __attribute__((section(name)))
+#define HAK_SPARSE HAK_SECTION(".bss.sparse") /* large and mostly never touched: apart, so that what is touched shares pages */
 #define HAK_WEAK __attribute__((weak))
 #define HAK_TLS __thread __attribute__((tls_model("initial-exec")))
 #define HAK_PRINTF(f, a) __attribute__((format(printf, f, a)))

@@ -21,7 +21,7 @@ HAK_DEF struct hak_heap hak_empty_heap = {
 
 HAK_DEF HAK_TLS struct hak_thread hak_thread = { .heap = &hak_empty_heap, .own = &hak_empty_heap };
 
-HAK_DEF _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];
+HAK_DEF _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS] HAK_SPARSE;
 HAK_DEF _Atomic uint32_t hak_heap_made, hak_heap_forks;
 
 /* The stacks of idle heaps (H6): the first one's id in the low bits, a counter above that changes with every push and pop. */

@@ -103,8 +103,8 @@ HAK_VAR HAK_TLS struct hak_thread hak_thread;
 HAK_VAR struct hak_heap hak_empty_heap; /* of threads without one: every cache is empty and full at once */
 HAK_VAR void *hak_null_place[1];        /* the top of an empty cache without an array; never written */
 
-/* All heaps, by id: parts of 1024, made as they are needed. */
-#define HAK_HEAP_DIRECTORY_SHIFT 10
+/* All heaps, by id: parts of 128, made as they are needed: few programs have more threads, and the first is a page that all pay. */
+#define HAK_HEAP_DIRECTORY_SHIFT 7
 #define HAK_HEAP_PARTS ((HAK_OWNER_MAX >> HAK_HEAP_DIRECTORY_SHIFT) + 1)
 typedef _Atomic(struct hak_heap *) hak_heap_entry;
 HAK_VAR _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];

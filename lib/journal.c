@@ -6,7 +6,7 @@
 
 _Static_assert(sizeof(struct hak_decision) % sizeof(uint64_t) == 0, "entries are copied by words");
 
-HAK_DEF struct hak_journal hak_journal;
+HAK_DEF struct hak_journal hak_journal HAK_SPARSE;
 
 HAK_FN uint32_t hak_journal_count(void) { return hak_load(&hak_journal.count, relaxed); }
 

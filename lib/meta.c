@@ -8,7 +8,7 @@
 #define META_FIRST ((size_t)64 << 10) /* in .bss: a small program maps nothing for metadata */
 #define META_CHUNK ((size_t)512 << 10)
 
-static char meta_first_bytes[META_FIRST] HAK_ALIGNED(HAK_LINE);
+static char meta_first_bytes[META_FIRST] HAK_SPARSE HAK_ALIGNED(HAK_LINE);
 static struct hak_meta_chunk meta_first = { 0, META_FIRST, meta_first_bytes, NULL };
 HAK_DEF _Atomic(struct hak_meta_chunk *) hak_meta_current = &meta_first;
 static _Atomic size_t meta_mapped_bytes;

@@ -3,7 +3,7 @@
 #define POOL_WORDS (HAK_SS_MAX / 64)
 #define POOL_HINTS 6 /* by run length: 1, 2, 3..4, 5..8, 9..16, 17..32 */
 
-static _Atomic uint64_t pool_some[POOL_WORDS];  /* bit i: slot i may have free slabs */
+static _Atomic uint64_t pool_some[POOL_WORDS] HAK_SPARSE; /* bit i: slot i may have free slabs */
 static _Atomic size_t pool_hints[HAK_NODES][POOL_HINTS]; /* no run of that length below this slot, as far as known */
 HAK_DEF _Atomic uint64_t hak_pool_counters;
 

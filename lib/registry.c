@@ -18,6 +18,19 @@ static size_t registry_slots_size(size_t slots)
 	return hak_align_up(slots * sizeof(struct hak_slot), hak_registry.page);
 }
 
+/* The tables begin in the middle of a page, which is all that a small process touches of them.  Whole pages below it and
+ * above it: */
+static uintptr_t registry_middle(uintptr_t page) { return page + hak_registry.page / 2; }
+static uintptr_t registry_page(uintptr_t middle) { return middle - hak_registry.page / 2; }
+static char *registry_lower_end(uintptr_t middle, size_t slots)
+{
+	return (char *)(registry_page(middle) - registry_slots_size(slots));
+}
+static char *registry_upper_end(uintptr_t middle, size_t slots)
+{
+	return (char *)(registry_page(middle) + hak_registry.page + hak_align_up(registry_tags_size(slots), hak_registry.page));
+}
+
 /* Lays the tables with `slots` entries around `middle`, which is mapped already. */
 static void registry_lay(uintptr_t middle, uintptr_t base, size_t slots, size_t max_slots)
 {
@@ -33,15 +46,13 @@ static void registry_lay(uintptr_t middle, uintptr_t base, size_t slots, size_t 
 /* One try at a window of `max_slots` whose tables begin in [from, from + range). */
 static bool registry_try(uint64_t from, uint64_t range, size_t max_slots)
 {
-	uint64_t room = hak_align_up(registry_slots_size(max_slots) + registry_tags_size(max_slots), HAK_SS_SIZE);
 	uintptr_t origin = hak_align_down(from + hak_os_random() % range, HAK_SS_SIZE);
-	uintptr_t middle = origin + registry_slots_size(max_slots);
-	size_t below = registry_slots_size(REGISTRY_FIRST_SLOTS);
-	size_t size = below + registry_tags_size(REGISTRY_FIRST_SLOTS);
+	uintptr_t middle = registry_middle(origin + registry_slots_size(max_slots));
+	char *first = registry_lower_end(middle, REGISTRY_FIRST_SLOTS), *last = registry_upper_end(middle, REGISTRY_FIRST_SLOTS);
 
-	if (hak_os_map_at((char *)(middle - below), size) != HAK_OS_OK)
+	if (hak_os_map_at(first, (size_t)(last - first)) != HAK_OS_OK)
 		return false;
-	registry_lay(middle, origin + room, REGISTRY_FIRST_SLOTS, max_slots);
+	registry_lay(middle, hak_align_up((uintptr_t)registry_upper_end(middle, max_slots), HAK_SS_SIZE), REGISTRY_FIRST_SLOTS, max_slots);
 	return true;
 }
 
@@ -65,13 +76,13 @@ static bool registry_follow(void)
 {
 	size_t slots = HAK_ADDRESS_BITS == 32 ? HAK_SS_MAX : (size_t)1 << 16; /* 64 bits: 128 GiB */
 	size_t below = registry_slots_size(slots);
-	char *table = hak_os_map(below + registry_tags_size(slots));
+	char *table = hak_os_map(below + hak_registry.page + registry_tags_size(slots));
 	uintptr_t top = hak_align_up((uintptr_t)table, HAK_SS_SIZE), length = (uintptr_t)slots / 4 * 3 * HAK_SS_SIZE;
 
 	if (!table)
 		return false;
 	hak_registry.follow = true;
-	registry_lay((uintptr_t)table + below, HAK_ADDRESS_BITS == 32 || top < length ? 0 : top - length, slots, slots);
+	registry_lay(registry_middle((uintptr_t)table + below), HAK_ADDRESS_BITS == 32 || top < length ? 0 : top - length, slots, slots);
 	return true;
 }
 
@@ -83,12 +94,11 @@ HAK_FN bool hak_registry_start(void)
 
 static bool registry_grow_tags_locked(size_t want)
 {
-	size_t have = registry_tags_size(registry_tags_slots);
-	char *tags = (char *)(uintptr_t)hak_registry.tags;
+	char *end = registry_upper_end((uintptr_t)hak_registry.tags, registry_tags_slots);
 
 	if (want <= registry_tags_slots)
 		return true;
-	if (hak_os_map_at(tags + have, registry_tags_size(want) - have) != HAK_OS_OK)
+	if (hak_os_map_at(end, (size_t)(registry_upper_end((uintptr_t)hak_registry.tags, want) - end)) != HAK_OS_OK)
 		return false;
 	registry_tags_slots = want;
 	return true;
@@ -96,11 +106,12 @@ static bool registry_grow_tags_locked(size_t want)
 
 static bool registry_grow_entries_locked(size_t want)
 {
-	size_t have = registry_slots_size(registry_entries_slots), size = registry_slots_size(want);
+	char *end = registry_lower_end((uintptr_t)hak_registry.slots, registry_entries_slots);
+	char *new_end = registry_lower_end((uintptr_t)hak_registry.slots, want);
 
 	if (want <= registry_entries_slots)
 		return true;
-	if (hak_os_map_at((char *)hak_registry.slots - size, size - have) != HAK_OS_OK)
+	if (hak_os_map_at(new_end, (size_t)(end - new_end)) != HAK_OS_OK)
 		return false;
 	registry_entries_slots = want;
 	return true;

@@ -176,7 +176,7 @@ static void report_add_registry(size_t *value)
 
 	for (size_t s = 0; s < high && s < slots; s++)
 		report_add_slot(value, s);
-	TOTAL(metadata_bytes) += slabs * sizeof(*hak_registry.tags);
+	TOTAL(metadata_bytes) += hak_registry.page + slabs * sizeof(*hak_registry.tags);
 	TOTAL(metadata_bytes) += hak_align_up(slots * sizeof(struct hak_slot), hak_registry.page);
 }
 

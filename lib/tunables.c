@@ -63,7 +63,7 @@ HAK_DEF struct hak_live hak_live = {
 static bool tunables_are_open;
 static bool tunables_are_sealed;
 HAK_DEF _Atomic uint8_t hak_tunables_sources[HAK_TUNABLE_COUNT];
-static char tunables_refused[HAK_TUNABLE_COUNT][TUNABLES_WORD];
+static char tunables_refused[HAK_TUNABLE_COUNT][TUNABLES_WORD] HAK_SPARSE;
 static char tunables_unknown[TUNABLES_UNKNOWN][TUNABLES_WORD];
 
 /* ---- values ---- */

@@ -138,8 +138,8 @@ const char *slots_take(struct slots *slots, const struct view *view)
 		slots->count = 0;
 		return "its tables are damaged";
 	}
-	slots->tables_start = entries - ((covered * NUMBER(view, slot_size) + slots->page - 1) & ~(slots->page - 1));
-	slots->tables_end = tags + covered * SLOT_SLABS * 4;
+	slots->tables_start = (entries - covered * NUMBER(view, slot_size)) & ~(slots->page - 1);
+	slots->tables_end = (tags + covered * SLOT_SLABS * 4 + slots->page - 1) & ~(slots->page - 1);
 	error = slots->count > 0 ? read_tables(slots, entries, tags) : NULL;
 	if (error)
 		slots->count = 0;
