@@ -240,11 +240,11 @@ static void *alloc_mid(size_t size, size_t align, bool *zero)
 	return p;
 }
 
-/* One try at any size.  class: of a cached size, else HAK_CLASS_COUNT. */
+/* One try at any size.  class: of a cached size, else HAK_CLASS_COUNT; with align 1 one that serves it will do. */
 static void *alloc_once(struct hak_heap *heap, size_t size, size_t align, unsigned class, bool *zero)
 {
 	if (class < HAK_CLASS_COUNT)
-		return heap ? hak_refill(heap, class) : NULL;
+		return heap ? hak_refill(heap, align == 1 ? hak_heap_serving(heap, class) : class) : NULL;
 	if (size <= HAK_MID_MAX && align <= HAK_SS_SIZE)
 		return alloc_mid(size, align, zero);
 	return hak_large_alloc(size, align, zero);
@@ -426,7 +426,7 @@ static void *alloc_class_starved(size_t size, unsigned class, bool *zero)
 {
 	void *p = alloc_pop_starved(class);
 
-	if (!p && (p = alloc_any(size, 1, class, zero)) != NULL && hak_setting(secure))
+	if (!p && (p = alloc_any(size, HAK_ALIGN, class, zero)) != NULL && hak_setting(secure))
 		p = alloc_exchange_secured(class, p);
 	*zero = p && hak_setting(secure) && hak_secure_hand_out(p, size);
 	return p;
@@ -487,8 +487,6 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 		return hak_libc_aligned(align, size);
 	if (hak_unlikely(alloc_is_starved()))
 		return alloc_starved(size, align, false);
-	if (class < HAK_CLASS_COUNT)
-		return alloc_any(size, 1, class, &zero);
 	return alloc_any(size ? size : 1, align, class, &zero);
 }
 

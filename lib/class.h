@@ -17,6 +17,7 @@ struct hak_class {
 };
 
 #define HAK_GROUP_COUNT 9u
+#define HAK_CLASSES_JOINT 20u /* to 1 KiB */
 
 HAK_VAR const struct hak_class hak_classes[HAK_CLASS_COUNT];
 
@@ -31,6 +32,9 @@ HAK_HOT unsigned hak_class_of(size_t size)
 	high = hak_highest_bit(s);
 	return 8 + (high - 7) * 4 + (unsigned)((s >> (high - 2)) & 3);
 }
+
+/* The class that serves this one in a young heap: of 1 KiB at most the power of two, so that less than half is left over. */
+HAK_HOT unsigned hak_class_joint(unsigned class) { return class < 2 || class >= HAK_CLASSES_JOINT ? class : class | 3; }
 
 /* The smallest class whose blocks hold size and are all aligned; HAK_CLASS_COUNT if there is none. */
 HAK_FN unsigned hak_class_of_aligned(size_t size, size_t alignment);

@@ -57,6 +57,8 @@ static bool heap_enter(struct hak_heap *heap)
 	return true;
 }
 
+static unsigned heap_class_of_step(size_t i) { return hak_class_of(i ? i * HAK_ALIGN : 1); }
+
 static void heap_init(struct hak_heap *heap, uint32_t id)
 {
 	heap->id = id;
@@ -65,8 +67,18 @@ static void heap_init(struct hak_heap *heap, uint32_t id)
 		heap->caches[c] = (struct hak_cache){ hak_null_place, hak_cache_place(hak_null_place), hak_classes[c].shape };
 		heap->bins[c].prefill = 1;
 	}
+	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++) {
+		unsigned class = heap_class_of_step(i);
+
+		heap->direct[i] = &heap->caches[hak_setting(ace_enabled) ? hak_class_joint(class) : class];
+	}
+}
+
+HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint)
+{
 	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++)
-		heap->direct[i] = &heap->caches[hak_class_of(i ? i * HAK_ALIGN : 1)];
+		if (heap->direct[i] == &heap->caches[joint])
+			heap->direct[i] = &heap->caches[heap_class_of_step(i)];
 }
 
 static struct hak_heap *heap_make(unsigned node)

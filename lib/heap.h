@@ -15,6 +15,8 @@
  *     next cold call of the class puts it right (hak_heap_mend).
  * H4  An idle heap's inbox is empty as soon as all senders and visitors have gone on: who pushes looks at the state
  *     after the push, who makes a heap idle looks at the inbox after that (both sequentially consistent).
+ * H8  The first blocks of the sizes of a doubling come from one class, so that they share pages: a small process would have a
+ *     page, and a slab's head, for each size that it ever asked for.  When that class has handed out 16 KiB they part for good.
  *
  * use:   NONE -> OWNER (enter) -> NONE (exit);  NONE -> VISITOR -> NONE;  VISITOR -> LEFT (owner's end) -> the visitor's.
  * state: LIVE -> IDLE (owner, thread exit) -> LIVE (adopter or visitor);  LIVE -> IDLE or LOST (fork's child);
@@ -128,6 +130,20 @@ HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /*
 	return bin->capacity && heap->caches[class].top > bin->array ? (uint32_t)(heap->caches[class].top - bin->array) : 0;
 }
 
+/* The class whose blocks a request for this one gets: itself, or in a young heap that of its doubling (H8). */
+HAK_HOT unsigned hak_heap_serving(const struct hak_heap *heap, unsigned class)
+{
+	if (class >= HAK_CLASSES_JOINT)
+		return class;
+	return (unsigned)(heap->direct[hak_classes[class].size / HAK_ALIGN] - heap->caches);
+}
+
+/* Does it serve others too? */
+HAK_HOT bool hak_heap_is_joint(const struct hak_heap *heap, unsigned class)
+{
+	return class > 0 && hak_heap_serving(heap, class - 1) == class;
+}
+
 /* With HAKMEM_SECURE, and while the caches are starved, hits find the empty heap: every call is a cold one. */
 HAK_HOT struct hak_heap *hak_heap_shown(struct hak_heap *own)
 {
@@ -186,6 +202,7 @@ HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift); /* 1 <<
 HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shift);
 HAK_FN void hak_heap_mend(struct hak_heap *heap, unsigned class);        /* H7 */
 HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class); /* H7: after top was lowered */
+HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint);        /* H8: from now on each of its classes serves itself */
 HAK_FN void hak_heap_lose(struct hak_heap *heap);         /* its owner will never leave it */
 HAK_FN void hak_heap_after_fork(const struct hak_heap *mine); /* in the child: other threads' heaps are idle, or lost */
 

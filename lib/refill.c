@@ -9,6 +9,7 @@
 #define REFILL_INSIDE_TICKS 64u               /* cold calls between looks at what is free inside slabs */
 #define REFILL_INSIDE_LEAST ((size_t)8 << 20) /* free bytes inside slabs from which pages go back */
 #define REFILL_INSIDE_MS 1000u                /* what is wanted back within that time .. */
+#define REFILL_JOINT_BYTES 16384u             /* that a joint class hands out before its neighbours get slabs */
 #define REFILL_INSIDE_PAUSE_MS 10000u         /* .. stops it for that long */
 
 /* ---- the heap looks after itself ---- */
@@ -108,6 +109,14 @@ HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero
 	return hak_bin_carve_one(&heap->bins[class], zero);
 }
 
+/* H8: a class that serves its neighbours too has handed out enough: they are worth slabs of their own. */
+static void refill_part(struct hak_heap *heap, unsigned class)
+{
+	if (hak_heap_is_joint(heap, class) &&
+	    hak_load(&heap->bins[class].counts.carved, relaxed) * hak_classes[class].size >= REFILL_JOINT_BYTES)
+		hak_heap_part(heap, class);
+}
+
 HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
 {
 	struct hak_bin *bin = &heap->bins[class];
@@ -116,8 +125,10 @@ HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
 	bool zero;
 
 	refill_tick_inside(heap);
-	if (!p && !heap->borrowed)
+	if (!p && !heap->borrowed) {
 		hak_capacity_adapt(heap, class, false);
+		refill_part(heap, class);
+	}
 	if (!p && !hak_bin_provide(heap, class))
 		return NULL;
 	hak_count(&bin->counts.direct_malloc, refill_is_direct());

@@ -29,7 +29,7 @@ static void check_birth(struct hak_heap **heaps, uint32_t n)
 		hold(heap->id == HAK_OWNER_FIRST + i && heap->tag == heap->id << HAK_TAG_SHIFT);
 		hold(hak_heap_find(heap->id) == heap && heap->state == HAK_HEAP_LIVE && heap->use == HAK_USE_NONE);
 		for (size_t size = 1; size <= HAK_TINY_MAX; size++)
-			hold(heap->direct[(size + 15) / 16] == &heap->caches[hak_class_of(size)]);
+			hold(heap->direct[(size + 15) / 16] == &heap->caches[hak_class_joint(hak_class_of(size))]);
 		for (uint32_t c = 0; c < HAK_CLASS_COUNT; c++)
 			hold(hak_heap_cache(heap, ((heap->tag | c * 16) ^ heap->tag)) == &heap->caches[c] &&
 			     hak_heap_cached(heap, c) == 0 && *heap->caches[c].top == NULL);
@@ -37,6 +37,28 @@ static void check_birth(struct hak_heap **heaps, uint32_t n)
 	is(hak_heap_count(), n);
 	ok(failures() == 0, "%u heaps", n);
 	ok(hak_heap_find(HAK_OWNER_FIRST + n) == NULL && hak_heap_find(HAK_OWNER_MAX) == NULL, "and no others");
+}
+
+/* H8 */
+static void check_parting(struct hak_heap *heap)
+{
+	for (unsigned c = 0; c < HAK_CLASSES_JOINT; c++) {
+		unsigned joint = hak_class_joint(c);
+
+		hold(joint >= c && hak_classes[c].size > hak_classes[joint].size / 2);
+		hold(hak_heap_serving(heap, c) == joint);
+		hold(hak_heap_is_joint(heap, c) == (c == joint && c > 1));
+	}
+	ok(failures() == 0, "classes of a doubling have one in common, which is less than twice as large");
+	hak_heap_part(heap, hak_class_of(512));
+	is(hak_heap_serving(heap, hak_class_of(300)), hak_class_of(300));
+	is(hak_heap_serving(heap, hak_class_of(512)), hak_class_of(512));
+	ok(!hak_heap_is_joint(heap, hak_class_of(512)) && hak_heap_is_joint(heap, hak_class_of(1024)), "one parts, others do not");
+	for (unsigned c = 0; c < HAK_CLASSES_JOINT; c++)
+		hak_heap_part(heap, hak_class_joint(c));
+	for (size_t size = 1; size <= HAK_TINY_MAX; size++)
+		hold(heap->direct[(size + 15) / 16] == &heap->caches[hak_class_of(size)]);
+	ok(failures() == 0, "all have parted");
 }
 
 static void check_adoption(struct hak_heap **heaps)
@@ -165,6 +187,7 @@ int main(void)
 
 	check_empty();
 	check_birth(heaps, 1030);
+	check_parting(heaps[1029]);
 	check_adoption(heaps);
 	check_entering(heaps[7]);
 	check_mending(heaps[9]);

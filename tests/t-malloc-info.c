@@ -71,9 +71,9 @@ static void check_amounts(void)
 	struct hak_mallinfo2 before = HAK_ABI(mallinfo2)(), after;
 	void *large;
 
-	take(300);
+	take(500);
 	after = HAK_ABI(mallinfo2)();
-	is(after.uordblks - before.uordblks, MANY * 320);
+	is(after.uordblks - before.uordblks, MANY * 512);
 	is(after.hblks, before.hblks);
 	check_sums("with small blocks");
 	give();

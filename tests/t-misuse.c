@@ -257,7 +257,7 @@ int main(void)
 	dies("realloc after free", resize_freed, 100000, "realloc", NO_BLOCK);
 	dies("realloc after free", resize_freed, 4 * MIB, "realloc", NO_BLOCK);
 	dies("malloc_usable_size after free", ask_freed, 4 * MIB, "malloc_usable_size", NO_BLOCK);
-	dies("wrong size", free_wrong_size, 100, "free_sized", "the size is wrong: the block has 112 bytes");
+	dies("wrong size", free_wrong_size, 128, "free_sized", "the size is wrong: the block has 128 bytes");
 	dies("wrong size", free_wrong_aligned_size, 128, "free_aligned_sized",
 	     "the size is wrong: the block has 128 bytes");
 	dies("double free at once", free_twice, 64, "free", "double free of a block of 64 bytes");

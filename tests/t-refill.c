@@ -350,6 +350,21 @@ static void with_refill(const void *with)
 	check_leave();
 }
 
+/* Sizes of a doubling share pages until that many bytes were handed out: H8. */
+static void young(const void *with)
+{
+	size_t small = 300, joint = 512, n = 0;
+
+	(void)with;
+	start();
+	while (hak_heap_serving(heaps[0], hak_class_of(small)) == hak_class_of(joint) && n < 100)
+		hold(take(heaps[0], hak_heap_serving(heaps[0], hak_class_of(small))) != NULL && ++n);
+	hold(n * joint >= 16384 && n * joint < 16384 + 16 * joint); /* a refill more */
+	hold(heaps[0]->bins[hak_class_of(small)].capacity == 0);
+	hold(hak_heap_serving(heaps[0], hak_class_of(small)) == hak_class_of(small));
+	hold(hak_heap_serving(heaps[0], hak_class_of(200)) == hak_class_of(256));
+}
+
 /* Each call is counted. */
 static void starved(const void *with)
 {
@@ -385,6 +400,7 @@ int main(void)
 	for (size_t i = 0; i < HAK_COUNT_OF(batches); i++)
 		silent_and_good("HAKMEM_FC_REFILL", with_refill, batches[i]);
 	silent_and_good("HAKMEM_TINY_FRONT_DIRECT", starved, 1);
+	silent_and_good("a young heap", young, 1);
 	start();
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		check_first(c);
