@@ -130,7 +130,7 @@ sorted() {
 	"$hakmem" top --batch --sort "$1" > "$work/top" || return
 	cat "$work/top"
 	sed 1,2d "$work/top" | awk -v field="$2" '
-		function bytes(word) { return word * (word ~ /K/ ? 1024 : word ~ /M/ ? 1048576 : 1) }
+		function bytes(word) { return word * (word ~ /K/ ? 1024 : word ~ /M/ ? 1048576 : word ~ /G/ ? 1073741824 : 1) }
 		NR > 1 && bytes($field) > last { bad = 1 }
 		{ last = bytes($field) }
 		END { exit bad || NR < 2 }'
