@@ -40,7 +40,7 @@ enum record_state { RECORD_NEW, RECORD_OPENING, RECORD_OPEN, RECORD_ENDED };
 
 HAK_DEF _Atomic uint32_t hak_record_on;
 static struct record *record;
-static char record_path[RECORD_PATH];
+static char record_path[RECORD_PATH] HAK_SPARSE;
 static HAK_TLS uint32_t record_thread; /* 0: none yet */
 
 /* ---- the file ---- */
