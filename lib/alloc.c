@@ -15,6 +15,7 @@
 #include "misuse.h"
 #include "numa.h"
 #include "os.h"
+#include "probe.h"
 #include "record.h"
 #include "refill.h"
 #include "remote.h"
@@ -328,6 +329,10 @@ static void alloc_pass_by(void)
 {
 	if (hak_unlikely(hak_view_is_trim_asked()))
 		alloc_obey_trim();
+	if (hak_probe_is_watched() && !hak_starve_is_for(HAK_STARVE_PROFILE)) {
+		hak_sample_begin();
+		hak_alloc_follow();
+	}
 }
 
 static void *alloc_any(size_t size, size_t align, unsigned class, bool *zero)

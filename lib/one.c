@@ -1,5 +1,6 @@
 /* one: the release build.  Every room, bottom first, in one unit: nothing internal is exported, all can be inlined. */
 #include "fault.c"
+#include "probe.c"
 #include "os.c"
 #include "deepbind.c"
 #include "say.c"

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "atomic.h"
+#include "probe.h"
 
 /* The kernel's own numbers: what the builder's headers lack must not be missing at run time. */
 #ifndef MAP_FIXED_NOREPLACE
@@ -239,7 +240,10 @@ HAK_FN void *hak_os_map(size_t size)
 	void *p = hak_fault(HAK_FAULT_MAP) ? MAP_FAILED : mmap(NULL, size, OS_RW, OS_MAP_FLAGS, -1, 0);
 
 	errno = saved;
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	hak_probe_2(hakmem, map, p, size);
+	return p;
 }
 
 HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size)
@@ -255,6 +259,8 @@ HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size)
 		result = HAK_OS_TAKEN;
 	}
 	errno = saved;
+	if (result == HAK_OS_OK)
+		hak_probe_2(hakmem, map, at, size);
 	return result;
 }
 
@@ -264,6 +270,8 @@ HAK_FN bool hak_os_unmap(void *at, size_t size)
 	bool ok = !hak_fault(HAK_FAULT_UNMAP) && munmap(at, size) == 0;
 
 	errno = saved;
+	if (ok)
+		hak_probe_2(hakmem, unmap, at, size);
 	return ok;
 }
 
@@ -290,7 +298,15 @@ static int os_advise(void *at, size_t size, int advice)
 	return error;
 }
 
-HAK_FN bool hak_os_purge(void *at, size_t size) { return os_advise(at, size, MADV_DONTNEED) == 0; }
+HAK_FN bool hak_os_purge(void *at, size_t size)
+{
+	bool ok = os_advise(at, size, MADV_DONTNEED) == 0;
+
+	if (ok)
+		hak_probe_2(hakmem, purge, at, size);
+	return ok;
+}
+
 HAK_FN bool hak_os_populate(void *at, size_t size) { return os_advise(at, size, MADV_POPULATE_WRITE) == 0; }
 HAK_FN bool hak_os_guard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_INSTALL) == 0; }
 HAK_FN bool hak_os_unguard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_REMOVE) == 0; }

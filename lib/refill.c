@@ -3,6 +3,7 @@
 #include "bin.h"
 #include "capacity.h"
 #include "os.h"
+#include "probe.h"
 #include "remote.h"
 
 #define REFILL_IDLE_TICKS 256u                /* cold calls between two looks for caches that nobody uses */
@@ -138,6 +139,7 @@ HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
 	if (n < 2)
 		return hak_bin_carve_one(bin, &zero);
 	n = hak_bin_carve(heap, class, n);
+	hak_probe_2(hakmem, refill, hak_classes[class].size, n);
 	p = bin->array[n];
 	heap->caches[class].top = bin->array + n - 1;
 	hak_heap_clear_above(heap, class);
@@ -160,6 +162,7 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 	}
 	if (hak_cache_is_full(cache)) {
 		hak_count(&bin->counts.flushes, 1);
+		hak_probe_2(hakmem, flush, hak_classes[class].size, (bin->capacity + 1u) / 2);
 		hak_bin_give_oldest(heap, class, (bin->capacity + 1u) / 2);
 	}
 	*++cache->top = p;

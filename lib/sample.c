@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "os.h"
+#include "probe.h"
 
 #define SAMPLE_DISTANCE_MOST (UINT64_C(1) << 40)
 #define SAMPLE_LN2 45426u /* ln 2 * 2^16 */
@@ -116,8 +117,10 @@ HAK_FN void hak_sample_free(const void *p)
 	for (unsigned i = 0; i < 2 * HAK_SAMPLE_ROW; i++) {
 		struct hak_sample_live *at = sample_row(tables, p, i / HAK_SAMPLE_ROW) + i % HAK_SAMPLE_ROW;
 
-		if (hak_load(&at->address, relaxed) == (uintptr_t)p)
+		if (hak_load(&at->address, relaxed) == (uintptr_t)p) {
 			hak_store(&at->address, 0, relaxed);
+			hak_probe_1(otel_memory, free, p);
+		}
 	}
 }
 
@@ -128,7 +131,7 @@ static bool sample_is_orphan(uint32_t now)
 {
 	uint32_t alive = hak_load(&hak_sample.alive, relaxed);
 
-	if (alive != hak_load(&hak_sample.seen, relaxed)) {
+	if (alive != hak_load(&hak_sample.seen, relaxed) || hak_probe_is_watched()) {
 		hak_store(&hak_sample.seen, alive, relaxed);
 		hak_store(&hak_sample.seen_at, now, relaxed);
 		return false;
@@ -159,6 +162,24 @@ static HAK_NOINLINE HAK_RACY void sample_take(struct hak_sample_tables *tables, 
 	hak_store(&slot->number, number + 1, release); /* Q1; partner: none here, the reader is outside */
 }
 
+/* 1 - exp(-x) from that of x / 256 by its series, which is exact to 2^-40 there, doubled eight times.  No libm. */
+static double sample_chance(double x)
+{
+	double y = x / 256, chance = y * (1 - y / 2 * (1 - y / 3 * (1 - y / 4 * (1 - y / 5))));
+
+	for (unsigned i = 0; i < 8; i++)
+		chance *= 2 - chance;
+	return chance;
+}
+
+/* The bytes that a sample of that size stands for, by its chance to be one. */
+static uint64_t sample_weight(size_t size, size_t distance)
+{
+	double bytes = size ? (double)size : 1, x = bytes / (double)distance;
+
+	return x > 40 || distance == 1 ? size : (uint64_t)(bytes / sample_chance(x) + 0.5);
+}
+
 HAK_FN void hak_sample_alloc(void *p, size_t size)
 {
 	struct hak_heap *own = hak_thread.own;
@@ -176,7 +197,16 @@ HAK_FN void hak_sample_alloc(void *p, size_t size)
 		hak_starve_off(HAK_STARVE_PROFILE);
 	} else if ((tables = sample_tables()) != NULL) {
 		sample_take(tables, p, size, distance);
+		hak_probe_3(otel_memory, alloc, p, (uint64_t)size, sample_weight(size, distance));
 	}
+}
+
+HAK_FN void hak_sample_begin(void)
+{
+	size_t none = 0;
+
+	hak_cas(&hak_sample.distance, &none, HAK_SAMPLE_DISTANCE, relaxed);
+	hak_starve_on(HAK_STARVE_PROFILE);
 }
 
 /* ---- the end ---- */

@@ -25,6 +25,7 @@
 
 #include "heap.h"
 
+#define HAK_SAMPLE_DISTANCE ((size_t)512 << 10) /* of who does not say: those who are attached to a probe */
 #define HAK_SAMPLE_SLOTS 512u
 #define HAK_SAMPLE_STACK 16384u /* bytes that are copied at most */
 #define HAK_SAMPLE_ROWS 8192u
@@ -67,6 +68,7 @@ HAK_HOT bool hak_sample_is_on(void) { return hak_load(&hak_sample.distance, rela
 
 HAK_FN void hak_sample_alloc(void *p, size_t size); /* is about to be handed out */
 HAK_FN void hak_sample_free(const void *p);         /* is about to become free */
+HAK_FN void hak_sample_begin(void);                 /* somebody is attached to otel_memory's probes */
 HAK_FN void hak_sample_end(void);                   /* hits are back: what the tables held goes back to the kernel */
 HAK_FN void hak_sample_after_fork(void);
 
