@@ -165,6 +165,38 @@ unsigned la_version(unsigned version) { free(malloc(100)); return version; }
 END
 point 'beside an audit library' env LD_AUDIT="$work/audit.so" LD_PRELOAD="$library" "$work/libc_blocks"
 
+build namespaces -ldl << 'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+/* A module with a C library of its own, and then another copy of ours with one of its own. */
+int main(int count, char **arguments)
+{
+	void *module = dlmopen(LM_ID_NEWLM, arguments[1], RTLD_NOW), *copy = dlmopen(LM_ID_NEWLM, arguments[2], RTLD_NOW);
+	if (!module || !copy)
+		return 1;
+	char *(*make)(size_t) = dlsym(module, "make"), *(*grow)(char *, size_t) = dlsym(module, "grow");
+	void (*drop)(void *) = dlsym(module, "drop"), *(*theirs)(size_t) = dlsym(copy, "malloc");
+	void (*their_free)(void *) = dlsym(copy, "free");
+	for (size_t size = 1; size < 10 << 20; size = size * 2 + 3) {
+		char *ours = malloc(size), *p = theirs(size), *q = grow(make(size), size * 2);
+		if (!ours || !p || !q || q[0] != 7)
+			return 2;
+		memset(p, 1, size);
+		memset(ours, 2, size);
+		memset(q, 3, size * 2);
+		drop(q);
+		their_free(p);
+		free(realloc(ours, size / 2 + 1));
+	}
+	dlclose(module);
+	free(malloc(100));
+	return 0;
+}
+END
+point 'modules in namespaces of their own, and a copy of the library' on_library "$work/namespaces" "$work/module.so" "$library"
+
 # ---- other preloaded libraries, in front and behind ----
 
 build threads -pthread << 'END'

@@ -12,7 +12,7 @@
 
 enum { threads = 8, places = 64, exchanged = 256 };
 
-static atomic_bool stop;
+static atomic_bool stop, fast;
 static atomic_uint handled, forked, bad_children;
 static _Atomic(unsigned char *) exchange[exchanged];
 static __thread bool in_handler;
@@ -40,13 +40,27 @@ static void churn_once(unsigned char **mine, uint64_t *state)
 	free(old);
 }
 
+/* Signals at 10 kHz for this thread alone; interval timers are no faster than the kernel's tick. */
+static bool begin_ticking(timer_t *timer)
+{
+	struct itimerspec every = { { 0, 100000 }, { 0, 100000 } };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF };
+
+	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	return timer_create(CLOCK_MONOTONIC, &event, timer) == 0 && timer_settime(*timer, 0, &every, NULL) == 0;
+}
+
 static void *churn(void *with)
 {
 	unsigned char *mine[places] = { NULL };
 	uint64_t state = (uintptr_t)with * 7919 + 1;
+	timer_t timer;
+	bool is_ticking = atomic_load(&fast) && begin_ticking(&timer);
 
 	while (!atomic_load(&stop))
 		churn_once(mine, &state);
+	if (is_ticking)
+		timer_delete(timer);
 	for (int i = 0; i < places; i++)
 		free(mine[i]);
 	return NULL;
@@ -121,6 +135,12 @@ static void work_in_child(void)
 	_exit(0);
 }
 
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
+#define bare_fork() _Fork()
+#else
+#define bare_fork() ((pid_t)syscall(SYS_fork))
+#endif
+
 static void fork_now_and_then(bool is_bare)
 {
 	int error = errno;
@@ -128,7 +148,7 @@ static void fork_now_and_then(bool is_bare)
 
 	if (atomic_fetch_add(&handled, 1) % 64 == 0 && !in_handler) {
 		in_handler = true;
-		child = is_bare ? (pid_t)syscall(SYS_fork) : fork();
+		child = is_bare ? bare_fork() : fork();
 		if (child == 0)
 			work_in_child();
 		if (child > 0)
@@ -145,7 +165,7 @@ static void fork_here(int number)
 	fork_now_and_then(false);
 }
 
-/* As _Fork: no handlers of ours run, and other threads may have been anywhere.  The child should not allocate, but does. */
+/* _Fork: no handlers of ours run, and other threads may have been anywhere.  The child should not allocate, but does. */
 static void bare_fork_here(int number)
 {
 	(void)number;
@@ -301,7 +321,9 @@ int main(void)
 	int status;
 
 	alarm((unsigned)short_or_long(60, 280)); /* what hangs dies */
-	check_handler("handlers that only count", count_only);
+	atomic_store(&fast, true);
+	check_handler("handlers that only count, at 10 kHz in each thread", count_only);
+	atomic_store(&fast, false);
 	status = in_child(allocate_in_handlers, 0);
 	ok(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT), "handlers that allocate do not hang");
 	check_handler("fork in handlers", fork_here);
