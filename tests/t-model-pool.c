@@ -217,6 +217,88 @@ static void map_third(void)
 	hak_pool_add(2, 3);
 }
 
+/* ---- tags: who is given a block finds its heap, though the slab has had others ---- */
+
+static _Atomic uint32_t tags[slot_count * HAK_SS_SLABS];
+static _Atomic size_t handed; /* a block that is between two threads: number of its slab * 4 + its heap; 0: none */
+static bool is_home[3];
+static bool is_careless; /* the tag goes after the slab */
+
+static void make_tags(void)
+{
+	start_with(1u << 5, 0, 0);
+	hak_registry.tags = tags;
+	memset(tags, 0, sizeof(tags));
+	memset(is_home, 0, sizeof(is_home));
+	handed = 0;
+	is_careless = false;
+}
+
+static void make_tags_carelessly(void)
+{
+	make_tags();
+	is_careless = true;
+}
+
+/* A heap takes a slab and hands a block out; when it is home again the slab goes back. */
+static void hand_out(uint32_t heap)
+{
+	size_t slot, number;
+	uint32_t mask = take_many(1, &slot);
+
+	if (!mask)
+		return;
+	number = slot * HAK_SS_SLABS + hak_lowest_bit(mask);
+	model_require(hak_registry_tag(number) == 0); /* L2 */
+	hak_registry_set_tags(number, 1, heap);
+	hak_store(&handed, number * 4 + heap, release);
+	if (hak_swap(&handed, 0, acq_rel) == 0)
+		while (!is_home[heap])
+			model_sleep(&is_home[heap]);
+	if (is_careless) {
+		give(slot, mask, true);
+		hak_registry_set_tags(number, 1, 0);
+	} else {
+		hak_registry_set_tags(number, 1, 0);
+		give(slot, mask, true);
+	}
+}
+
+static void hand_out_first(void)
+{
+	hand_out(1);
+}
+
+static void hand_out_second(void)
+{
+	hand_out(2);
+}
+
+/* Frees what it is given: whose is it? */
+static void free_handed(void)
+{
+	size_t block = hak_swap(&handed, 0, acq_rel);
+
+	if (!block)
+		return;
+	model_require(hak_registry_tag(block / 4) == block % 4);
+	is_home[block % 4] = true;
+	model_wake_all(&is_home[block % 4]);
+}
+
+static void free_handed_twice(void)
+{
+	free_handed();
+	free_handed();
+}
+
+static void check_tags(void)
+{
+	for (size_t i = 0; i < slot_count * HAK_SS_SLABS; i++)
+		model_require(tags[i] == 0);
+	check();
+}
+
 /* What hak_pool_take must not do: clears the bit of an empty word without a second look at the word. */
 static void take_carelessly(void)
 {
@@ -278,12 +360,17 @@ int main(void)
 		{"a whole SuperSlab", {whole_and_one, {unmap_and_map, take_two_give_apart}, check, 4}},
 		{"two for a whole SuperSlab", {whole_and_one, {unmap_and_map, unmap_and_map, take_one_give}, check, 2}},
 		{"a new SuperSlab", {nothing, {map_third, take_one_give_twice, take_pair_give}, check, 2}},
+		{"tags, when a slab changes hands",
+		 {make_tags, {hand_out_first, hand_out_second, free_handed_twice}, check_tags, 3}},
 	};
+	static const struct model careless_tags = {
+		make_tags_carelessly, {hand_out_first, hand_out_second, free_handed_twice}, check_tags, 3};
 	static const struct model careless = {a_pair, {take_carelessly, take_carelessly}, check, 3};
 
 	explore_or_skip_all();
 	for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++)
 		explore_good(models[i].name, &models[i].model);
 	explore_bad("a bit cleared without a second look", &careless);
+	explore_bad("a tag that goes after its slab", &careless_tags);
 	return done();
 }
