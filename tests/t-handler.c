@@ -225,7 +225,7 @@ static void try_all(const struct trial *trial, bool is_free, unsigned level)
 	alarm(60);
 	dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
 	while (got == 0) {
-		*step_tried += *step_tried < dense ? 1 : *step_tried / 4;
+		*step_tried += *step_tried < dense ? 1 : *step_tried / 2;
 		got = try_once(trial, is_free, level, *step_tried);
 	}
 	_exit(got);
