@@ -7,7 +7,6 @@
 #	in_root COMMAND...        runs a command there
 #	as_user COMMAND...        runs it there as a user without privileges
 #	silent COMMAND...         for use with point: succeeds, and writes nothing on standard error
-#	says WORDS COMMAND...     for use with point: succeeds, and writes a line with the words
 #	fails_with STATUS COMMAND...
 #	install_in_root PACKAGE...
 
@@ -52,6 +51,11 @@ make_root() {
 	in_root useradd -m user && in_root apt-get -qq update
 }
 
+# Nothing is mounted in it any more: it can be booted, or packed.
+close_root() {
+	umount -R "$root/dev" "$root/proc" "$root/run"
+}
+
 in_root() {
 	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
 }
@@ -69,15 +73,6 @@ silent() {
 	silent_status=$?
 	cat "$work/stderr"
 	[ $silent_status -eq 0 ] && [ ! -s "$work/stderr" ]
-}
-
-says() {
-	said_words=$1
-	shift
-	"$@" > "$work/stdout" 2>&1
-	says_status=$?
-	cat "$work/stdout"
-	[ $says_status -eq 0 ] && grep -qF -e "$said_words" "$work/stdout"
 }
 
 fails_with() {
