@@ -307,9 +307,18 @@ HAK_FN bool hak_os_purge(void *at, size_t size)
 	return ok;
 }
 
-HAK_FN bool hak_os_populate(void *at, size_t size) { return os_advise(at, size, MADV_POPULATE_WRITE) == 0; }
 HAK_FN bool hak_os_guard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_INSTALL) == 0; }
 HAK_FN bool hak_os_unguard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_REMOVE) == 0; }
+
+/* Memory may be short now and not later.  An old kernel says EINVAL, a sandbox what it likes. */
+HAK_FN enum hak_os_result hak_os_populate(void *at, size_t size)
+{
+	int error = os_advise(at, size, MADV_POPULATE_WRITE);
+
+	if (error == 0)
+		return HAK_OS_OK;
+	return error == ENOMEM || error == EAGAIN || error == EINTR ? HAK_OS_REFUSED : HAK_OS_UNKNOWN;
+}
 
 HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge)
 {

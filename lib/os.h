@@ -8,7 +8,7 @@
 #include "cc.h"
 #include "fault.h"
 
-enum hak_os_result { HAK_OS_OK, HAK_OS_TAKEN, HAK_OS_REFUSED };
+enum hak_os_result { HAK_OS_OK, HAK_OS_TAKEN, HAK_OS_REFUSED, HAK_OS_UNKNOWN }; /* UNKNOWN: and always will be */
 
 #ifdef HAK_ROOMS
 /* Test hook: the node of the calling thread, plus 1; 0: as it is. */
@@ -31,7 +31,7 @@ HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size);   /* there and n
 HAK_FN bool hak_os_unmap(void *at, size_t size);
 HAK_FN bool hak_os_is_mapped(const void *p);                      /* something lies in p's page */
 HAK_FN bool hak_os_purge(void *at, size_t size);                  /* contents become zero, memory goes back */
-HAK_FN bool hak_os_populate(void *at, size_t size);               /* makes all pages present; Linux 5.14 */
+HAK_FN enum hak_os_result hak_os_populate(void *at, size_t size); /* makes all pages present; Linux 5.14 */
 HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge);    /* or never; false: the kernel knows neither */
 HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size); /* `to` is replaced; if it fails, perhaps unmapped */
 HAK_FN bool hak_os_guard(void *at, size_t size);                  /* every touch is a fault, and no mapping more; Linux 6.13 */

@@ -40,14 +40,16 @@ HAK_FN void hak_pages_large(char *at, size_t bytes)
 
 static bool pages_populate(char *at, size_t bytes)
 {
+	enum hak_os_result result;
+
 	if (hak_load(&pages_no_populate, relaxed))
 		return false;
-	if (hak_os_populate(at, bytes)) {
+	result = hak_os_populate(at, bytes);
+	if (result == HAK_OS_OK)
 		hak_count_process(populated_bytes, bytes);
-		return true;
-	}
-	hak_store(&pages_no_populate, true, relaxed);
-	return false;
+	else if (result == HAK_OS_UNKNOWN)
+		hak_store(&pages_no_populate, true, relaxed);
+	return result == HAK_OS_OK;
 }
 
 static void pages_touch(char *at, size_t bytes)

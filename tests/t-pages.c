@@ -219,15 +219,23 @@ static void growings(const void *with)
 	hold(growing(PREFAULT_POPULATE, 0xff, false) == 0); /* they were populated when they were mapped */
 }
 
-/* A kernel before 5.14: what was asked for is touched; what was the allocator's own idea is left alone. */
+/* Memory is short for a moment. */
 static void refused(const void *with)
 {
-	size_t before = populated();
-
 	(void)with;
 	hak_os_fail_after = 2; /* the first is the slot's own */
 	hold(growing(PREFAULT_AUTO, 0xff, false) == 0);
 	hak_os_fail_after = 0;
+	hold(growing(PREFAULT_AUTO, 0xff, false) == 8 * HAK_SLAB_SIZE / hak_registry.page);
+}
+
+/* A kernel before 5.14: what was asked for is touched; what was the allocator's own idea is left alone. */
+static void unknown(const void *with)
+{
+	size_t before = populated();
+
+	(void)with;
+	hak_pages_ready(address(map_slot()) + 1, 1); /* not a page's start: EINVAL */
 	hold(growing(PREFAULT_AUTO, 0xff, false) == 0); /* not asked again */
 	hold(populated() == before);
 	for (int i = 0; i < 2; i++) {
@@ -258,6 +266,7 @@ int main(void)
 	set(HAK_TUNABLE_ID_thp, THP_NEVER);
 	capture_silent("new memory", presents, NULL);
 	capture_silent("slabs of a class that grows", growings, NULL);
-	capture_silent("a kernel that refuses", refused, NULL);
+	capture_silent("a kernel that refuses once", refused, NULL);
+	capture_silent("a kernel that cannot", unknown, NULL);
 	return done();
 }
