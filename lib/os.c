@@ -354,7 +354,7 @@ HAK_FN bool hak_os_protect_write(void *at, size_t size)
 
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 {
-	os_futex_time t = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
+	os_futex_time t = { (long)(milliseconds / 1000), (long)(milliseconds % 1000 * 1000000) };
 	long result = os_call(SYS_futex, (long)word, OS_FUTEX_WAIT, (long)value, (long)&t);
 
 	return result == 0 || result == -EAGAIN;

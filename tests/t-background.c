@@ -23,7 +23,7 @@ static void *blocks[many];
 
 static void rest(unsigned ms)
 {
-	struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+	struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
 
 	while (nanosleep(&t, &t) != 0)
 		continue;

@@ -63,7 +63,7 @@ static size_t some_size(uint64_t *state)
 {
 	uint64_t r = next_random(state);
 
-	return 1 + (r % 64 == 0 ? r / 64 % (6 * MIB) : r % 8 == 0 ? r / 8 % (700 * KIB) : r / 8 % (20 * KIB));
+	return 1 + (size_t)(r % 64 == 0 ? r / 64 % (6 * MIB) : r % 8 == 0 ? r / 8 % (700 * KIB) : r / 8 % (20 * KIB));
 }
 
 static void *check_node(void *p)
@@ -91,7 +91,7 @@ static void *churn(void *with)
 
 	move_to((uintptr_t)with % nodes);
 	for (int round = 0; round < rounds; round++) {
-		size_t i = next_random(&state) % places, size = some_size(&state);
+		size_t i = (size_t)(next_random(&state) % places), size = some_size(&state);
 
 		if (mine[i] && next_random(&state) % 4 == 0) {
 			mine[i] = check_node(realloc(mine[i], size));
