@@ -10,7 +10,7 @@ enum pages_prefault { PREFAULT_OFF, PREFAULT_POPULATE, PREFAULT_TOUCH, PREFAULT_
 
 #define PAGES_HEAP_LEAST 16u /* SuperSlabs without huge pages, before the first with */
 
-static _Atomic bool pages_huge_begun, pages_prefault_begun;
+static _Atomic uint32_t pages_huge_begun, pages_prefault_begun; /* a word: riscv64 cannot exchange less by itself */
 static _Atomic bool pages_no_thp, pages_no_populate; /* the kernel does not know it */
 
 HAK_FN bool hak_pages_is_always(void) { return hak_setting(thp) == THP_ALWAYS; }

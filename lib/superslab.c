@@ -13,7 +13,7 @@
 
 static _Atomic size_t superslab_mapped;
 static _Atomic size_t superslab_partial; /* slot + 1 of the one that is mapped in part, if nobody is at it */
-static _Atomic bool superslab_begun;     /* somebody maps the first, or did */
+static _Atomic uint32_t superslab_begun; /* somebody maps the first, or did */
 
 static bool superslab_make_marks(struct hak_slot *slot)
 {

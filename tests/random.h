@@ -3,14 +3,15 @@
 #ifndef RANDOM_H
 #define RANDOM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-static inline uint64_t next_random(uint64_t *state)
+static inline size_t next_random(uint64_t *state)
 {
 	*state ^= *state << 13;
 	*state ^= *state >> 7;
 	*state ^= *state << 17;
-	return *state >> 11;
+	return (size_t)(*state >> 11);
 }
 
 /* 0 .. below - 1, of one sequence. */

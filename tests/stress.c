@@ -144,7 +144,7 @@ static void drop(struct block *b)
 
 static size_t some_size(uint64_t *state)
 {
-	uint64_t r = next_random(state), kind = r % 256;
+	size_t r = next_random(state), kind = r % 256;
 
 	r >>= 8;
 	if (kind == 0)

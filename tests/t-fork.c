@@ -20,7 +20,7 @@ enum { churners = 3, shared_count = 32, handler_blocks = 8 };
 
 static size_t some_size(uint64_t *state)
 {
-	uint64_t r = next_random(state);
+	size_t r = next_random(state);
 
 	if (r % 512 == 0)
 		return (size_t)(65 * KIB + r / 512 % (3000 * KIB)); /* mid and large */

@@ -61,7 +61,7 @@ static void check_real(void)
 
 static size_t some_size(uint64_t *state)
 {
-	uint64_t r = next_random(state);
+	size_t r = next_random(state);
 
 	return 1 + (size_t)(r % 64 == 0 ? r / 64 % (6 * MIB) : r % 8 == 0 ? r / 8 % (700 * KIB) : r / 8 % (20 * KIB));
 }

@@ -69,7 +69,7 @@ static void end_block(struct block *b)
 /* Mostly small, now and then larger than a slab. */
 static size_t some_size(uint64_t *state)
 {
-	uint64_t r = next_random(state);
+	size_t r = next_random(state);
 
 	if (r % 64 == 0)
 		return (size_t)(r / 64 % (200 * KIB));

@@ -17,7 +17,7 @@ static struct pair pair[pairs];
 
 static size_t some_size(unsigned kind, uint64_t *state)
 {
-	uint64_t r = next_random(state);
+	size_t r = next_random(state);
 
 	return kind == 0 ? 16 + r % 1000 : r % 100 == 0 ? r % (300 * KIB) : r % (8 * KIB);
 }

@@ -18,7 +18,7 @@ static atomic_uint ticks;
 
 static size_t some_size(uint64_t *state)
 {
-	uint64_t r = next_random(state);
+	size_t r = next_random(state);
 
 	return r % 512 == 0 ? r / 512 % (3 * MIB) : r % 16 == 0 ? r / 16 % (60 * KIB) : r / 16 % 700;
 }

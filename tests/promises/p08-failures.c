@@ -12,7 +12,7 @@ enum { places = 64 };
 
 static size_t some_size(uint64_t *state)
 {
-	uint64_t r = next_random(state);
+	size_t r = next_random(state);
 
 	return 2 + (r % 8 == 0 ? r % (9 * MIB) : r % 3 == 0 ? r % (900 * KIB) : r % 20000);
 }

@@ -7,7 +7,7 @@ enum { places = 3000 };
 
 static size_t some_size(uint64_t *state)
 {
-	uint64_t r = next_random(state);
+	size_t r = next_random(state);
 
 	return 2 + (r % 100 == 0 ? r % (7 * MIB) : r % 10 == 0 ? r % (300 * KIB) : r % 2000);
 }

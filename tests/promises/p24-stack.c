@@ -45,9 +45,11 @@ static void do_valloc(void) { kept = valloc(10); }
 static void do_pvalloc(void) { kept = pvalloc(10); }
 static void do_usable(void) { hold(malloc_usable_size(kept) >= 1); }
 static void do_trim(void) { malloc_trim(0); }
+#ifdef __GLIBC__
 static void do_mallinfo(void) { (void)mallinfo2(); }
 static void do_mallopt(void) { mallopt(M_ARENA_MAX, 1); }
 static void do_stats(void) { malloc_stats(); }
+#endif
 
 struct call { const char *name; void (*run)(void); };
 
@@ -117,8 +119,10 @@ int main(void)
 		{ "aligned_alloc", do_aligned }, { "aligned_alloc, large", do_aligned_large },
 		{ "memalign", do_memalign }, { "posix_memalign", do_posix },
 		{ "valloc", do_valloc }, { "pvalloc", do_pvalloc },
-		{ "malloc_trim", do_trim }, { "mallinfo2", do_mallinfo }, { "mallopt", do_mallopt },
-		{ "malloc_stats", do_stats },
+		{ "malloc_trim", do_trim },
+#ifdef __GLIBC__
+		{ "mallinfo2", do_mallinfo }, { "mallopt", do_mallopt }, { "malloc_stats", do_stats },
+#endif
 	};
 
 	stack = map_table(stack_size);

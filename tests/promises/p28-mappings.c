@@ -31,7 +31,7 @@ static void check_mixture(void)
 	uint64_t seed = 5;
 
 	for (int i = 0; i < 200000; i++) {
-		uint64_t r = next_random(&seed);
+		size_t r = next_random(&seed);
 		size_t place = r % 4000, size = r % 100 < 90 ? r % 2000 : r % 1000 < 990 ? r % (300 * KIB) : r % (2 * MIB);
 
 		free(blocks[place]);

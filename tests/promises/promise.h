@@ -31,7 +31,7 @@ static inline size_t short_or_long(size_t brief, size_t full)
 
 static inline void rest(unsigned milliseconds)
 {
-	struct timespec t = { milliseconds / 1000, (long)(milliseconds % 1000) * 1000000 };
+	struct timespec t = { (time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000 };
 
 	while (nanosleep(&t, &t) != 0)
 		continue;
@@ -79,8 +79,10 @@ static inline unsigned count_mappings(void)
 	return lines;
 }
 
-#ifndef __GLIBC__
+#ifndef __GLIBC__ /* musl has neither; the library has the functions */
 typedef int __rlimit_resource_t;
+int malloc_trim(size_t pad);
+void *pvalloc(size_t size);
 #endif
 
 static inline void limit(__rlimit_resource_t what, size_t bytes)
