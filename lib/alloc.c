@@ -320,8 +320,12 @@ static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t al
 
 static HAK_COLD void alloc_obey_trim(void)
 {
-	if (!hak_thread.inside && !hak_thread.limiting && hak_view_take_trim())
-		hak_alloc_trim();
+	uint32_t wish;
+
+	if (hak_thread.inside || hak_thread.limiting || !hak_view_take_trim(&wish))
+		return;
+	hak_alloc_trim();
+	hak_view_end_trim(wish);
 }
 
 /* The end of a cold call: no heap is entered, no lock held. */

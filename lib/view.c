@@ -62,9 +62,10 @@ HAK_API const struct view_whole hakmem_view HAK_ALIGNED(HAK_VIEW_ALIGN)
 	},
 };
 
-HAK_FN bool hak_view_take_trim(void)
+HAK_FN bool hak_view_take_trim(uint32_t *wish)
 {
-	uint32_t done = hak_load(&hak_view_trim.done, relaxed), asked = hak_load(&hak_view_trim.asked, relaxed);
+	uint32_t taken = hak_load(&hak_view_trim.taken, relaxed);
 
-	return done != asked && hak_cas(&hak_view_trim.done, &done, asked, relaxed);
+	*wish = hak_load(&hak_view_trim.asked, relaxed);
+	return taken != *wish && hak_cas(&hak_view_trim.taken, &taken, *wish, relaxed);
 }

@@ -50,11 +50,12 @@ struct hak_view {
 	char version[32]; /* of the library: "1.2.3" */
 };
 
-/* "Give back what is free": who asks makes `asked` one more.  The next cold call of any thread that sees the two differ
- * does it. */
+/* "Give back what is free": who asks makes `asked` one more.  The next cold call of any thread takes it, does it, and then
+ * makes `done` the same. */
 struct hak_view_trim {
 	_Atomic uint32_t asked;
 	_Atomic uint32_t done;
+	_Atomic uint32_t taken; /* by who is doing it */
 };
 
 HAK_VAR struct hak_view_trim hak_view_trim;
@@ -62,8 +63,9 @@ HAK_VAR struct hak_view_trim hak_view_trim;
 /* Two loads, on cold paths. */
 HAK_HOT bool hak_view_is_trim_asked(void)
 {
-	return hak_load(&hak_view_trim.asked, relaxed) != hak_load(&hak_view_trim.done, relaxed);
+	return hak_load(&hak_view_trim.asked, relaxed) != hak_load(&hak_view_trim.taken, relaxed);
 }
-HAK_FN bool hak_view_take_trim(void); /* true: the caller is the one who does it */
+HAK_FN bool hak_view_take_trim(uint32_t *wish); /* true: the caller is the one who does it, and says so */
+HAK_HOT void hak_view_end_trim(uint32_t wish) { hak_store(&hak_view_trim.done, wish, relaxed); }
 
 #endif

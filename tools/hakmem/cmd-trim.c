@@ -34,7 +34,7 @@ static const char *trim_one(const struct process *process)
 
 	if (view_lacks(view, "trim"))
 		return "its library cannot be asked: it is of another version than this hakmem";
-	wish = view_u32(view, trim + NUMBER(view, trim_done)) + 1;
+	wish = view_u32(view, trim + NUMBER(view, trim_asked)) + 1;
 	if (!remote_write(view->remote, trim + NUMBER(view, trim_asked), &wish, sizeof(wish)))
 		return remote_refused(view->remote);
 	for (int i = 0; i < TRIM_WAITS; i++) {
