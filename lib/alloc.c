@@ -461,15 +461,6 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 	return p && zero && !is_zero ? memset(p, 0, size) : p;
 }
 
-/* A block that has got another size where it lies is a new one to those who look. */
-static HAK_COLD void alloc_resized_starved(void *p, size_t size)
-{
-	if (hak_sample_is_on()) {
-		hak_sample_free(p);
-		hak_sample_alloc(p, size);
-	}
-}
-
 HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 {
 	bool zero;
@@ -721,24 +712,20 @@ static void *alloc_move(void *p, size_t have, size_t size)
 	return to;
 }
 
-static void *alloc_resize_span(void *p, uint32_t tag, size_t have, size_t size)
+/* Without a copy, where it lies or with its pages moved; NULL: that cannot be. */
+static void *alloc_resize_span(void *p, uint32_t tag, size_t size)
 {
-	if (hak_unlikely(hak_limit_is_set()) && size > have && !alloc_within_limit(size - have))
-		return alloc_fail();
 	if (tag == HAK_TAG_MID && size > HAK_CLASS_MAX && size <= HAK_MID_MAX && hak_mid_resize(p, size))
 		return p;
-	if (tag == HAK_TAG_LARGE && size > HAK_MID_MAX && size <= PTRDIFF_MAX) {
-		void *to = hak_large_resize(p, size);
-		if (to)
-			return to;
-	}
-	return alloc_move(p, have, size);
+	if (tag == HAK_TAG_LARGE && size > HAK_MID_MAX && size <= PTRDIFF_MAX)
+		return hak_large_resize(p, size);
+	return NULL;
 }
 
-static HAK_COLD void *alloc_resize_secured(void *p, uint32_t tag, size_t have, size_t size)
+static HAK_COLD void *alloc_resize_secured(void *p, uint32_t tag, size_t size)
 {
 	if (alloc_class_of(hak_secure_room(size)) != alloc_class(tag))
-		return alloc_move(p, have, size);
+		return NULL;
 	hak_secure_set_size(p, size);
 	return p;
 }
@@ -746,10 +733,21 @@ static HAK_COLD void *alloc_resize_secured(void *p, uint32_t tag, size_t have, s
 static void *alloc_resize_any(void *p, uint32_t tag, size_t have, size_t size)
 {
 	if (!alloc_is_ours(tag))
-		return alloc_resize_span(p, tag, have, size);
+		return alloc_resize_span(p, tag, size);
 	if (hak_unlikely(hak_setting(secure)))
-		return alloc_resize_secured(p, tag, have, size);
-	return alloc_is_fit(have, size) ? p : alloc_move(p, have, size);
+		return alloc_resize_secured(p, tag, size);
+	return alloc_is_fit(have, size) ? p : NULL;
+}
+
+/* To those who look a block that gets another size is freed, and is a new one. */
+static HAK_COLD void *alloc_resize_sampled(void *p, uint32_t tag, size_t have, size_t size)
+{
+	void *to;
+
+	hak_sample_free(p); /* while it is the program's still */
+	to = alloc_resize_any(p, tag, have, size);
+	hak_sample_alloc(to, size);
+	return to;
 }
 
 static void *alloc_resize(void *p, size_t size)
@@ -762,10 +760,13 @@ static void *alloc_resize(void *p, size_t size)
 	have = alloc_size("realloc", p, tag, &foreign);
 	if (hak_unlikely(foreign))
 		return hak_libc_resize(p, size);
-	to = alloc_resize_any(p, tag, have, size);
-	if (hak_unlikely(hak_starve_is_on()) && to == p)
-		alloc_resized_starved(p, size);
-	return to;
+	if (hak_unlikely(hak_limit_is_set()) && !alloc_is_ours(tag) && size > have && !alloc_within_limit(size - have))
+		return alloc_fail();
+	if (hak_unlikely(hak_starve_is_on() && hak_sample_is_on()))
+		to = alloc_resize_sampled(p, tag, have, size);
+	else
+		to = alloc_resize_any(p, tag, have, size);
+	return to ? to : alloc_move(p, have, size);
 }
 
 static HAK_COLD void *alloc_resize_recorded(void *p, size_t size)

@@ -217,9 +217,15 @@ static void test_family(void)
 	q = malloc((size_t)5 << 20);
 	is(field64(before + 5, "sample_size"), (size_t)5 << 20);
 	is(listed(q), 1);
+	for (unsigned i = 1; i < 8; i++) { /* its pages are moved, or it grows where it is */
+		p = q;
+		need((q = realloc(p, (size_t)(5 + 20 * i) << 20)) != NULL);
+		hold(field64(before + 5 + i, "sample_address") == (uintptr_t)q);
+		hold(listed(q) == 1 && (p == q || listed(p) == 0));
+	}
 	free(q);
 	is(listed(q), 0);
-	is(count_now() - before, 6);
+	is(count_now() - before, 13);
 }
 
 /* ---- many at once, and the end ---- */
