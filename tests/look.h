@@ -68,12 +68,18 @@ static inline void look_starve(const char *reason, bool on)
 		atomic_store(shown, 0);
 }
 
+/* Somebody reads: without that sampling ends by itself after ten seconds. */
+static inline void look_alive(void)
+{
+	atomic_fetch_add((_Atomic uint32_t *)(look_place("sample") + look_number("sample_alive")), 1);
+}
+
 /* As tools/hakmem/samples.c does it; 0: no samples any more. */
 static inline void look_sample(size_t distance)
 {
 	uintptr_t control = look_place("sample");
 
-	atomic_fetch_add((_Atomic uint32_t *)(control + look_number("sample_alive")), 1);
+	look_alive();
 	atomic_store((_Atomic size_t *)(control + look_number("sample_distance")), distance);
 	look_starve("starve_profile", distance != 0);
 }

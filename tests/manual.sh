@@ -175,6 +175,7 @@ if [ -x "$builddir/hakmem" ] && [ -z "$RUNNER" ] && command -v bash > /dev/null;
 	point 'bash completes the name of a setting' completes big_cache hakmem options big
 	point 'bash completes all processes' completes all hakmem stat a
 	point 'bash completes a core file' completes /etc/passwd hakmem stat --core /etc/passw
+	point 'bash completes a picture' completes /etc/passwd hakmem profile --flame /etc/passw
 	point 'bash completes a trace' completes /etc/passwd hakmem replay /etc/passw
 	point 'bash completes what is touched' completes pages hakmem replay --touch pa
 	point 'bash completes a setting to change' completes decay_ms= hakmem set 1 deca

@@ -67,6 +67,7 @@ static unsigned listed(const void *p)
 	size_t bytes = look_number("sample_live_bytes"), step = look_number("sample_live_size");
 	unsigned found = 0;
 
+	look_alive();
 	for (size_t i = 0; i < bytes; i += step)
 		found += p ? look_word((uintptr_t)live + i) == (uintptr_t)p : look_word((uintptr_t)live + i) != 0;
 	return found;
@@ -83,6 +84,8 @@ static uint64_t samples_of(size_t size)
 
 		need(p != NULL);
 		free(p);
+		if (i % 1024 == 0)
+			look_alive();
 	}
 	return count_now() - before;
 }

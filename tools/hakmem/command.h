@@ -28,6 +28,8 @@ int command_explain(int argc, char **argv);
 int command_set(int argc, char **argv);
 int command_trim(int argc, char **argv);
 int command_map(int argc, char **argv);
+int command_profile(int argc, char **argv);
+int command_leaks(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_record(int argc, char **argv);
 int command_replay(int argc, char **argv);

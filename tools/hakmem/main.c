@@ -9,6 +9,17 @@
 
 #include "command.h"
 
+#ifndef HAK_DWFL
+static int command_left_out(int argc, char **argv)
+{
+	(void)argc;
+	complain("%s: this hakmem was built without libdw of elfutils, which that needs", argv[0]);
+	return STATUS_NO;
+}
+#define command_profile command_left_out
+#define command_leaks command_left_out
+#endif
+
 static const struct command commands[] = {
 	{ "run", "[OPTION]... [SETTING=VALUE]... [--] PROGRAM [ARG]...", "run a program on HAKMEM", command_run },
 	{ "options", "[OPTION]... [SETTING]...", "show the settings, and where their values come from", command_options },
@@ -18,6 +29,8 @@ static const struct command commands[] = {
 	{ "explain", "[OPTION]... PID", "say what adapts itself in a running process, and why", command_explain },
 	{ "set", "PID SETTING=VALUE...", "change settings of a running process", command_set },
 	{ "map", "[OPTION]... PID", "draw the heap of a running process", command_map },
+	{ "profile", "[OPTION]... PID", "write a heap profile of a running process, for pprof", command_profile },
+	{ "leaks", "[OPTION]... PID", "show what a running process allocates and keeps", command_leaks },
 	{ "record", "[OPTION]... [--] PROGRAM [ARG]...", "run a program, and write a trace of its calls", command_record },
 	{ "replay", "[OPTION]... TRACE", "replay a trace on several allocators, and compare them", command_replay },
 	{ "trim", "PID...|all", "ask running processes to give back what is free", command_trim },
