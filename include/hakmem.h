@@ -90,11 +90,12 @@ int hakmem_option_list(unsigned index, struct hakmem_option *option, size_t size
 struct hakmem_stats {
 	size_t struct_size;
 
-	/* what the program holds: small (up to 64 KiB) + mid (up to 2 MiB) + large */
+	/* what the program holds: small (up to 64 KiB) + mid (up to 2 MiB) + large + guarded */
 	uint64_t live_blocks, live_bytes;
 	uint64_t small_blocks, small_bytes;
 	uint64_t mid_blocks, mid_bytes;
 	uint64_t large_blocks, large_bytes;
+	uint64_t guarded_blocks, guarded_bytes;
 
 	/* what is free and kept: in unified caches, on the way between threads, in slabs, of large blocks */
 	uint64_t cached_blocks, cached_bytes;
@@ -133,6 +134,9 @@ struct hakmem_stats {
 	uint64_t inside_bytes;
 	uint64_t populated_bytes;
 	uint64_t large_reused, large_mapped, large_moved;
+
+	/* the same: guarded blocks handed out, and not, since all pages for them were in use */
+	uint64_t guard_allocs, guard_full;
 };
 
 /* One size of small block. */

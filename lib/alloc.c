@@ -7,6 +7,7 @@
 
 #include "background.h"
 #include "batch.h"
+#include "guard.h"
 #include "large.h"
 #include "libc.h"
 #include "limit.h"
@@ -84,6 +85,8 @@ static size_t alloc_size(const char *entry, const void *p, uint32_t tag, bool *f
 	}
 	if (alloc_is_start(p, tag))
 		return tag == HAK_TAG_MID ? hak_mid_size(p) : hak_large_size(p);
+	if (tag == HAK_TAG_GUARD)
+		return hak_guard_size(entry, p);
 	*foreign = tag == 0 && hak_libc_is_block(p);
 	if (!*foreign)
 		alloc_die(entry, p, tag);
@@ -430,6 +433,12 @@ static void *alloc_exchange_secured(unsigned class, void *p)
 	return p;
 }
 
+/* HAKMEM_GUARD_SAMPLE: NULL unless it is this one. */
+static void *alloc_guarded(size_t size, unsigned class, size_t align)
+{
+	return hak_unlikely(hak_setting(guard_sample)) ? hak_guard_sample(size, class, align) : NULL;
+}
+
 /* A block of a class. */
 static void *alloc_class_starved(size_t size, unsigned class, bool *zero)
 {
@@ -447,12 +456,12 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 	size_t room = hak_secure_room(size);
 	unsigned class = align > 1 ? hak_class_of_aligned(room, align) : alloc_class_of(room);
 	bool is_zero = false;
-	void *p;
+	void *p = alloc_guarded(size, class, align);
 
 	hak_alloc_follow();
-	if (class < HAK_CLASS_COUNT)
+	if (!p && class < HAK_CLASS_COUNT)
 		p = alloc_class_starved(size, class, &is_zero);
-	else
+	else if (!p)
 		p = alloc_any(size ? size : 1, align, class, &is_zero);
 	if (alloc_is_recorded())
 		hak_record_alloc(zero ? HAK_RECORD_CALLOC : align > 1 ? HAK_RECORD_ALIGNED : HAK_RECORD_MALLOC, size, align, p);
@@ -464,11 +473,14 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 {
 	bool zero;
+	void *p;
 
 	if (hak_unlikely(alloc_is_passed(size)) && hak_libc_is_there())
 		return hak_libc_malloc(size);
 	if (hak_unlikely(alloc_is_starved()))
 		return alloc_starved(size, 1, false);
+	if ((p = alloc_guarded(size, alloc_class_of(size), 1)) != NULL)
+		return p;
 	return alloc_any(size, 1, alloc_class_of(size), &zero);
 }
 
@@ -480,13 +492,15 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 	bool zero;
 	void *p;
 
-	p = class < HAK_CLASS_COUNT ? hak_hot_pop(&hak_thread.heap->caches[class]) : NULL;
+	p = class < HAK_CLASS_COUNT && !hak_setting(guard_sample) ? hak_hot_pop(&hak_thread.heap->caches[class]) : NULL;
 	if (hak_likely(p != NULL))
 		return p;
 	if (hak_libc_passes())
 		return hak_libc_aligned(align, size);
 	if (hak_unlikely(alloc_is_starved()))
 		return alloc_starved(size, align, false);
+	if ((p = alloc_guarded(size, class, align)) != NULL)
+		return p;
 	return alloc_any(size ? size : 1, align, class, &zero);
 }
 
@@ -540,6 +554,8 @@ static HAK_COLD void alloc_free_span(void *p, uint32_t tag)
 		hak_mid_free(p);
 	else if (tag == HAK_TAG_LARGE && alloc_is_start(p, tag))
 		hak_large_free(p);
+	else if (tag == HAK_TAG_GUARD)
+		hak_guard_free("free", p);
 	else if (tag == 0 && hak_libc_is_block(p))
 		hak_libc_free(p);
 	else
@@ -679,6 +695,8 @@ static void alloc_check_size(const char *entry, const void *p, size_t align, siz
 
 	if (align && (uintptr_t)p % align != 0)
 		hak_say_fatal(HAK_FATAL_ALIGN_MISMATCH, entry, p, align);
+	if (hak_unlikely(tag == HAK_TAG_GUARD && size != have))
+		hak_guard_die(HAK_FATAL_SIZE_MISMATCH, entry, p, have);
 	if (!foreign && !alloc_is_right_size(tag, have, align, size))
 		hak_say_fatal(HAK_FATAL_SIZE_MISMATCH, entry, p, have);
 }

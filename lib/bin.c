@@ -237,10 +237,9 @@ HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class)
 
 /* ---- blocks ---- */
 
-HAK_FN unsigned hak_bin_carve(struct hak_heap *heap, unsigned class, unsigned n)
+HAK_FN unsigned hak_bin_carve(struct hak_heap *heap, unsigned class, void **array, unsigned n)
 {
 	struct hak_bin *bin = &heap->bins[class];
-	void **array = bin->array;
 	unsigned done = 0;
 
 	while (done < n && bin->first) {
@@ -319,9 +318,21 @@ HAK_FN size_t hak_bin_purge(struct hak_heap *heap)
 	return bytes;
 }
 
+/* What the out-cache holds. */
+static HAK_COLD void bin_give_outs(struct hak_heap *heap, unsigned class, unsigned n)
+{
+	for (; n > 0; n--)
+		hak_bin_put(&heap->bins[class], heap->outs->array[class][n]);
+	heap->outs->cache[class].top = heap->outs->array[class];
+}
+
 HAK_FN void hak_bin_settle(struct hak_heap *heap, unsigned class)
 {
+	unsigned outs = hak_heap_outs(heap, class);
+
 	hak_heap_mend(heap, class);
+	if (hak_unlikely(outs > 0))
+		bin_give_outs(heap, class, outs);
 	hak_bin_give_oldest(heap, class, hak_heap_cached(heap, class));
 	hak_bin_give_empty(&heap->bins[class]);
 }

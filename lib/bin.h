@@ -13,9 +13,8 @@ struct hak_fill {
 
 HAK_FN struct hak_fill hak_bin_fill(const struct hak_heap *heap);   /* of all classes; any thread */
 HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class); /* a slab with free blocks; false: no memory */
-HAK_FN unsigned hak_bin_carve(struct hak_heap *heap, unsigned class,
-			      unsigned n); /* up to n into the cache's places 1.., the
-                                                                                 lowest address on top; how many */
+/* Up to n blocks of the slabs at hand into array[1] .., the lowest address on top; how many. */
+HAK_FN unsigned hak_bin_carve(struct hak_heap *heap, unsigned class, void **array, unsigned n);
 HAK_FN void *hak_bin_carve_one(struct hak_bin *bin, bool *zero);
 HAK_FN void hak_bin_put(struct hak_bin *bin, void *p);                              /* a block goes back to its slab */
 HAK_FN void hak_bin_give_oldest(struct hak_heap *heap, unsigned class, unsigned n); /* n cached blocks to their slabs */

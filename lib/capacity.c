@@ -44,6 +44,12 @@ static bool capacity_set(struct hak_heap *heap, unsigned class, unsigned capacit
 	return true;
 }
 
+/* HAKMEM_GUARD_SAMPLE sees every call for sizes that may be guarded and have no out-cache. */
+static bool capacity_is_starved(unsigned class)
+{
+	return hak_unlikely(hak_setting(guard_sample)) && class >= HAK_TINY_CLASSES && hak_classes[class].size <= hak_registry.page;
+}
+
 /* A cold call of this class: its cache may be too small.  It is if overflow and underflow take turns; of what only
  * flows in or only out, a larger cache would just hold more. */
 HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flushing)
@@ -53,7 +59,7 @@ HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flush
 	bool turned = bin->flushing != flushing;
 
 	bin->flushing = flushing;
-	if (hak_setting(tiny_front_direct))
+	if (hak_setting(tiny_front_direct) || capacity_is_starved(class))
 		return;
 	if (bin->capacity == 0)
 		capacity = fixed ? fixed : capacity_start(class);

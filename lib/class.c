@@ -28,6 +28,8 @@
 
 HAK_DEF const struct hak_class hak_classes[HAK_CLASS_COUNT] = { HAK_CLASS_TABLE(CLASS_ROW) };
 
+_Static_assert(7 + 4 * 3 + 1 == HAK_TINY_CLASSES, "class 7 is 128, and 1024 is three doublings above");
+
 #define CLASS_CHECK(s, n, g)                                                                                \
 	_Static_assert((s) % HAK_ALIGN == 0 && (n) <= HAK_SPAN_MAX, "class " #s);                           \
 	_Static_assert((n) * HAK_SLAB_SIZE / (s) <= HAK_BLOCKS_MAX, "class " #s " fits the bitmap");

@@ -13,6 +13,7 @@
 #define HAK_SS_SLABS 32u                        /* one bit each in a 32-bit word */
 
 #define HAK_TINY_MAX 1024u      /* what malloc's first step serves */
+#define HAK_TINY_CLASSES 20u    /* classes to there */
 #define HAK_CLASS_COUNT 44u     /* 8 in steps of 16 to 128, then four per doubling to 64 KiB */
 #define HAK_CLASS_MAX 65536u    /* the largest cached block */
 #define HAK_MID_MAX HAK_SS_SIZE /* the largest span; above: large */
@@ -30,6 +31,7 @@
 #define HAK_TAG_MID ((HAK_OWNER_SPAN << HAK_TAG_SHIFT) | 0u)
 #define HAK_TAG_LARGE ((HAK_OWNER_SPAN << HAK_TAG_SHIFT) | 16u)
 #define HAK_TAG_INNER ((HAK_OWNER_SPAN << HAK_TAG_SHIFT) | 32u) /* inside a mid block, not its start */
+#define HAK_TAG_GUARD ((HAK_OWNER_SPAN << HAK_TAG_SHIFT) | 48u) /* of the guarded blocks: guard.h */
 #define HAK_TAG_EMPTY UINT32_MAX                                /* of the empty heap: matches no tag */
 
 /* The window: a range of addresses that is covered by the tag table as far as it is used. */

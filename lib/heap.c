@@ -59,6 +59,47 @@ static bool heap_enter(struct hak_heap *heap)
 
 static unsigned heap_class_of_step(size_t i) { return hak_class_of(i ? i * HAK_ALIGN : 1); }
 
+/* Larger sizes begin anew, as their caches may be starved now. */
+static void heap_forget_arrays(struct hak_heap *heap)
+{
+	for (unsigned c = HAK_TINY_CLASSES; c < HAK_CLASS_COUNT; c++) {
+		struct hak_bin *bin = &heap->bins[c];
+
+		if (bin->capacity == 0)
+			continue;
+		heap->cache_bytes -= (size_t)bin->capacity * hak_classes[c].size;
+		hak_heap_array_put(heap, bin->array, hak_highest_bit(bin->capacity) + 1);
+		bin->capacity = 0;
+		heap->caches[c].top = hak_null_place;
+		heap->caches[c].end = hak_cache_place(hak_null_place);
+	}
+}
+
+HAK_FN bool hak_heap_split(struct hak_heap *heap)
+{
+	struct hak_outs *outs = hak_meta_alloc(sizeof(*outs), HAK_LINE);
+
+	if (!outs)
+		return false;
+	heap_forget_arrays(heap);
+	outs->seed = heap->id;
+	for (unsigned c = 0; c < HAK_TINY_CLASSES; c++)
+		outs->cache[c].top = hak_null_place;
+	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++)
+		heap->direct[i] = &outs->cache[heap_class_of_step(i)]; /* H8 is not for it */
+	heap->outs = outs;
+	return true;
+}
+
+HAK_FN HAK_RACY unsigned hak_heap_outs(const struct hak_heap *heap, unsigned class)
+{
+	const struct hak_outs *outs = class < HAK_TINY_CLASSES ? heap->outs : NULL;
+
+	return outs && outs->array[class] && outs->cache[class].top > outs->array[class] /* H7 */
+	               ? (unsigned)(outs->cache[class].top - outs->array[class])
+	               : 0;
+}
+
 static void heap_init(struct hak_heap *heap, uint32_t id)
 {
 	heap->id = id;
@@ -72,6 +113,8 @@ static void heap_init(struct hak_heap *heap, uint32_t id)
 
 		heap->direct[i] = &heap->caches[hak_setting(ace_enabled) ? hak_class_joint(class) : class];
 	}
+	if (hak_setting(guard_sample))
+		hak_heap_split(heap);
 }
 
 HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint)
@@ -181,6 +224,8 @@ static struct hak_heap *heap_adopt(unsigned node)
 		if (!hak_heap_try_visit(heap))
 			continue; /* a visitor has it, and lists it again */
 		hak_count(&heap->counts.adopted, 1);
+		if (hak_unlikely(hak_setting(guard_sample) && !heap->outs))
+			hak_heap_split(heap); /* from before the setting was read */
 		return heap;
 	}
 	return NULL;

@@ -48,6 +48,16 @@ struct hak_bin {
 	struct hak_bin_counts counts;
 };
 
+#define HAK_OUT_SHIFT 6 /* places of an out-cache */
+
+/* HAKMEM_GUARD_SAMPLE: malloc takes tiny blocks from these, while free puts them into the heap's caches.  So each is emptied by
+ * just as many calls as there were blocks in it, and a refill knows how many go by: guard. */
+struct hak_outs {
+	struct hak_cache cache[HAK_TINY_CLASSES];
+	void **array[HAK_TINY_CLASSES]; /* NULL: never filled */
+	uint32_t seed;
+};
+
 #define HAK_DELAY_SMALL 255u /* blocks to 4 KiB */
 #define HAK_DELAY_LARGE 15u  /* to 64 KiB */
 
@@ -80,6 +90,7 @@ struct hak_heap {
 	bool borrowed;            /* for one call, by a thread that it is not: nothing is cached for the next */
 	struct hak_delay *delay;  /* HAKMEM_SECURE=2: freed blocks that wait */
 	_Atomic size_t sample_left, sample_distance; /* bytes to the next sample, and how many there are on average: sample.h */
+	struct hak_outs *outs;    /* HAKMEM_GUARD_SAMPLE, else NULL */
 	void **arrays[13];        /* unused cache arrays by size, linked through their first place */
 	struct hak_bin bins[HAK_CLASS_COUNT];
 	struct hak_heap_counts counts;
@@ -99,6 +110,7 @@ struct hak_thread {
 	bool gone;               /* its end has been announced: it keeps no heap any more */
 	bool resizing;           /* HAKMEM_TRACE: it is in realloc */
 	uint32_t limiting;       /* it is giving memory back for HAKMEM_LIMIT's sake: hak_frame() of who does; 0: it is not */
+	uint32_t until_guarded;  /* allocations, the one that will be guarded included; 0: not drawn yet */
 };
 
 HAK_VAR HAK_TLS struct hak_thread hak_thread;
@@ -133,7 +145,7 @@ HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /*
 /* The class whose blocks a request for this one gets: itself, or in a young heap that of its doubling (H8). */
 HAK_HOT unsigned hak_heap_serving(const struct hak_heap *heap, unsigned class)
 {
-	if (class >= HAK_CLASSES_JOINT)
+	if (class >= HAK_CLASSES_JOINT || heap->outs)
 		return class;
 	return (unsigned)(heap->direct[hak_classes[class].size / HAK_ALIGN] - heap->caches);
 }
@@ -203,6 +215,8 @@ HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shi
 HAK_FN void hak_heap_mend(struct hak_heap *heap, unsigned class);        /* H7 */
 HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class); /* H7: after top was lowered */
 HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint);        /* H8: from now on each of its classes serves itself */
+HAK_FN bool hak_heap_split(struct hak_heap *heap);        /* gives it out-caches; its caches are empty; false: no memory */
+HAK_FN unsigned hak_heap_outs(const struct hak_heap *heap, unsigned class); /* blocks in its out-cache */
 HAK_FN void hak_heap_lose(struct hak_heap *heap);         /* its owner will never leave it */
 HAK_FN void hak_heap_after_fork(const struct hak_heap *mine); /* in the child: other threads' heaps are idle, or lost */
 

@@ -23,8 +23,8 @@ static void info_fill(struct hak_mallinfo2 *info, const struct hak_report *repor
 	info->arena = value[HAK_FIGURE_superslab_bytes] + value[HAK_FIGURE_large_cached_bytes];
 	info->ordblks = value[HAK_FIGURE_slab_blocks] + value[HAK_FIGURE_slabs_free];
 	info->smblks = value[HAK_FIGURE_cached_blocks] + value[HAK_FIGURE_parcel_blocks];
-	info->hblks = value[HAK_FIGURE_large_blocks];
-	info->hblkhd = value[HAK_FIGURE_large_bytes];
+	info->hblks = value[HAK_FIGURE_large_blocks] + value[HAK_FIGURE_guarded_blocks];
+	info->hblkhd = value[HAK_FIGURE_large_bytes] + value[HAK_FIGURE_guarded_bytes];
 	info->usmblks = 0;
 	info->fsmblks = value[HAK_FIGURE_cached_bytes] + value[HAK_FIGURE_parcel_bytes];
 	info->uordblks = value[HAK_FIGURE_small_bytes] + value[HAK_FIGURE_mid_bytes];

@@ -36,4 +36,7 @@ HAK_FN void hak_misuse_check(const struct hak_heap *heap, unsigned class, const 
 	for (unsigned i = 0; i < cached && i < most; i++)
 		if (hak_unlikely(top[-(ptrdiff_t)i] == p))
 			misuse_die_free(entry, p, hak_classes[class].size);
+	for (unsigned i = hak_heap_outs(heap, class); i > 0; i--)
+		if (hak_unlikely(heap->outs->array[class][i] == p))
+			misuse_die_free(entry, p, hak_classes[class].size);
 }

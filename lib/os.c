@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -352,12 +353,48 @@ HAK_FN bool hak_os_protect_write(void *at, size_t size)
 	return ok;
 }
 
+HAK_FN bool hak_os_protect_none(void *at, size_t size)
+{
+	int saved = errno;
+	bool ok = !hak_fault(HAK_FAULT_PROTECT) && mprotect(at, size, PROT_NONE) == 0;
+
+	errno = saved;
+	return ok;
+}
+
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 {
 	os_futex_time t = { (long)(milliseconds / 1000), (long)(milliseconds % 1000 * 1000000) };
 	long result = os_call(SYS_futex, (long)word, OS_FUTEX_WAIT, (long)value, (long)&t);
 
 	return result == 0 || result == -EAGAIN;
+}
+
+/* The kernel compares the word before it would wait, and does not fault. */
+HAK_FN bool hak_os_is_readable(const void *p)
+{
+	os_futex_time none = { 0, 0 };
+
+	return os_call(SYS_futex, (long)((uintptr_t)p & ~(uintptr_t)3), OS_FUTEX_WAIT, 0x5bd1e995, (long)&none) != -EFAULT;
+}
+
+/* Sandboxes kill for gettid.  glibc keeps the number where its mutexes find it. */
+HAK_FN uint32_t hak_os_thread_unasked(void)
+{
+#ifdef PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP
+	pthread_mutex_t mutex = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+	uint32_t id = 0;
+
+	if (pthread_mutex_lock(&mutex) == 0) {
+		id = (uint32_t)mutex.__data.__owner;
+		pthread_mutex_unlock(&mutex);
+	}
+	return id;
+#else
+	long id = os_call(SYS_gettid, 0, 0, 0, 0);
+
+	return id > 0 ? (uint32_t)id : 0;
+#endif
 }
 
 HAK_FN bool hak_os_is_main_thread(void) { return os_call(SYS_gettid, 0, 0, 0, 0) == os_call(SYS_getpid, 0, 0, 0, 0); }
@@ -398,6 +435,11 @@ static int os_open(const char *path, int flags)
 HAK_FN int hak_os_open(const char *path) { return os_open(path, 0); }
 
 HAK_FN void hak_os_close(int file) { os_call(SYS_close, file, 0, 0, 0); }
+
+HAK_FN long hak_os_read(int file, char *buffer, size_t size)
+{
+	return os_call(SYS_read, file, (long)buffer, (long)size, 0);
+}
 
 /* Of a file one read fills the buffer, or comes to the end. */
 HAK_FN long hak_os_load(int file, char *buffer, size_t size)

@@ -38,9 +38,12 @@ HAK_FN bool hak_os_guard(void *at, size_t size);                  /* every touch
 HAK_FN bool hak_os_unguard(void *at, size_t size);                /* its contents are zero */
 HAK_FN bool hak_os_protect_read(void *at, size_t size);
 HAK_FN bool hak_os_protect_write(void *at, size_t size);
+HAK_FN bool hak_os_protect_none(void *at, size_t size);
 
 /* futex, private: false if nobody woke the caller for so long */
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds);
+HAK_FN bool hak_os_is_readable(const void *p); /* by futex too: no fault, no call that a sandbox does not know */
+HAK_FN uint32_t hak_os_thread_unasked(void);   /* the thread's number, without a call; 0: not known */
 HAK_FN bool hak_os_is_main_thread(void);
 HAK_FN uint32_t hak_os_thread(void); /* the kernel's number */
 /* Copies from where there may be no memory: bytes, fewer than asked for, 0 if the kernel does not do it. */
@@ -48,9 +51,10 @@ HAK_FN size_t hak_os_copy(void *to, const void *from, size_t size);
 HAK_FN void hak_os_rest(void); /* a millisecond, by futex: sandboxes know it */
 HAK_FN void hak_os_wake_one(void *word);
 
-/* Files, at start only.  Bytes, at most size; -1: it cannot be read.  None of these is a cancellation point. */
+/* Files, at start and when dying.  Bytes, at most size; -1: it cannot be read.  None of these is a cancellation point. */
 HAK_FN int hak_os_open(const char *path); /* to read; -1: it is not there */
 HAK_FN void hak_os_close(int file);
+HAK_FN long hak_os_read(int file, char *buffer, size_t size);         /* bytes; not above 0: the end */
 HAK_FN long hak_os_load(int file, char *buffer, size_t size);         /* all of it; closes it */
 HAK_FN long hak_os_list(const char *path, char *buffer, size_t size); /* a directory's names, a NUL behind each */
 HAK_FN bool hak_os_program(char *path, size_t size);                  /* the executable's, as the kernel knows it */

@@ -1,7 +1,10 @@
 #include "refill.h"
 
+#include <string.h>
+
 #include "bin.h"
 #include "capacity.h"
+#include "guard.h"
 #include "os.h"
 #include "probe.h"
 #include "remote.h"
@@ -118,7 +121,7 @@ static void refill_part(struct hak_heap *heap, unsigned class)
 		hak_heap_part(heap, class);
 }
 
-HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
+static void *refill_any(struct hak_heap *heap, unsigned class)
 {
 	struct hak_bin *bin = &heap->bins[class];
 	void *p = refill_from_inbox(heap, class);
@@ -138,12 +141,55 @@ HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
 	n = heap->borrowed ? 1 : hak_capacity_batch(heap, class);
 	if (n < 2)
 		return hak_bin_carve_one(bin, &zero);
-	n = hak_bin_carve(heap, class, n);
+	n = hak_bin_carve(heap, class, bin->array, n);
 	hak_probe_2(hakmem, refill, hak_classes[class].size, n);
 	p = bin->array[n];
 	heap->caches[class].top = bin->array + n - 1;
 	hak_heap_clear_above(heap, class);
 	return p;
+}
+
+/* The newest n blocks of the cache go to the empty out-cache.  Are there fewer, those at hand are carved, so that the next
+ * batch is longer. */
+static unsigned refill_fill_out(struct hak_heap *heap, unsigned class, unsigned n)
+{
+	struct hak_cache *from = &heap->caches[class], *to = &heap->outs->cache[class];
+	void ***array = &heap->outs->array[class];
+	unsigned cached = hak_heap_cached(heap, class), move = n < cached ? n : cached, more = 0;
+
+	if (!*array)
+		*array = hak_heap_array_get(heap, HAK_OUT_SHIFT);
+	if (!*array || !heap->bins[class].capacity) /* starved */
+		return 0;
+	if (move < n) {
+		hak_capacity_adapt(heap, class, false);
+		more = hak_bin_carve(heap, class, *array, n - move);
+	}
+	memcpy(*array + more + 1, from->top - move + 1, move * sizeof(**array));
+	from->top -= move;
+	hak_heap_clear_above(heap, class);
+	to->top = *array + more + move;
+	return more + move;
+}
+
+static HAK_NOINLINE void *refill_split(struct hak_heap *heap, unsigned class)
+{
+	struct hak_cache *out = &heap->outs->cache[class];
+	void *p;
+
+	if (hak_heap_outs(heap, class) > 0)
+		return refill_pop(out); /* hits do not see it at present */
+	p = refill_any(heap, class);
+	if (p)
+		hak_guard_passed(heap, 1 + refill_fill_out(heap, class, hak_guard_batch(heap, class)));
+	return p;
+}
+
+HAK_FN void *hak_refill(struct hak_heap *heap, unsigned class)
+{
+	if (hak_unlikely(heap->outs && class < HAK_TINY_CLASSES && !hak_starve_is_on()))
+		return refill_split(heap, class);
+	return refill_any(heap, class);
 }
 
 HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)

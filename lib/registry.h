@@ -28,6 +28,7 @@ enum hak_slot_state {
 	HAK_SLOT_SLABS,       /* a SuperSlab */
 	HAK_SLOT_LARGE,       /* a large block begins here */
 	HAK_SLOT_LARGE_INNER, /* a large block goes on */
+	HAK_SLOT_GUARD,       /* guarded blocks */
 };
 
 /* One slot.  `word` is the pool's: free slabs in the low half, dirty ones among them in the high half. */

@@ -6,6 +6,7 @@
 #include "batch.h"
 #include "explain.h"
 #include "journal.h"
+#include "guard.h"
 #include "large.h"
 #include "meta.h"
 #include "os.h"
@@ -44,13 +45,21 @@ static HAK_RACY size_t report_cached(const struct hak_heap *heap, unsigned class
 	return 0;
 }
 
+/* The same of an out-cache, whose array never changes. */
+static HAK_RACY size_t report_outs(const struct hak_heap *heap, unsigned class)
+{
+	size_t outs = hak_heap_outs(heap, class);
+
+	return outs < (size_t)1 << HAK_OUT_SHIFT ? outs : 0;
+}
+
 static void report_add_bin(struct hak_class_report *one, struct hak_heap *heap, unsigned class)
 {
 	struct hak_bin *bin = &heap->bins[class];
 
 #define HAK_BIN_COUNTER(id, ...) OF_CLASS(id) += hak_load(&bin->counts.id, relaxed);
 #include "stats.def"
-	OF_CLASS(cached_blocks) += report_cached(heap, class);
+	OF_CLASS(cached_blocks) += report_cached(heap, class) + report_outs(heap, class);
 }
 
 /* A block that is carved and not put back is in a cache, in a parcel or in use. */
@@ -202,10 +211,11 @@ static void report_add_totals(size_t *value)
 	TOTAL(decisions) = hak_journal_count();
 #define HAK_PROCESS_COUNTER(id, ...) TOTAL(id) = hak_load(&hak_process_counts.id, relaxed);
 #include "stats.def"
-	TOTAL(live_blocks) = TOTAL(small_blocks) + TOTAL(mid_blocks) + TOTAL(large_blocks);
-	TOTAL(live_bytes) = TOTAL(small_bytes) + TOTAL(mid_bytes) + TOTAL(large_bytes);
+	TOTAL(guarded_blocks) = hak_guard_blocks(&TOTAL(guarded_bytes));
+	TOTAL(live_blocks) = TOTAL(small_blocks) + TOTAL(mid_blocks) + TOTAL(large_blocks) + TOTAL(guarded_blocks);
+	TOTAL(live_bytes) = TOTAL(small_bytes) + TOTAL(mid_bytes) + TOTAL(large_bytes) + TOTAL(guarded_bytes);
 	TOTAL(mapped_bytes) = TOTAL(superslab_bytes) + TOTAL(large_bytes) + TOTAL(large_cached_bytes) +
-	                      TOTAL(metadata_bytes);
+	                      TOTAL(metadata_bytes) + TOTAL(guarded_bytes);
 	TOTAL(trim_bytes) = ((TOTAL(slabs_dirty) + report_empty_slabs()) << HAK_SLAB_SHIFT) +
 	                    TOTAL(large_cached_bytes);
 }

@@ -294,7 +294,7 @@ static void say_fill(struct hak_text *line, const char *message, const void *poi
 	}
 }
 
-HAK_FN void hak_say_fatal(enum hak_fatal what, const char *entry, const void *pointer, size_t number)
+HAK_FN void hak_say_misuse(enum hak_fatal what, const char *entry, const void *pointer, size_t number)
 {
 	char buffer[HAK_SAY_LINE];
 	struct hak_text line;
@@ -303,5 +303,10 @@ HAK_FN void hak_say_fatal(enum hak_fatal what, const char *entry, const void *po
 	hak_text_format(&line, "hakmem: %s(%p): ", entry, pointer);
 	say_fill(&line, hak_text_nth(say_messages, what), pointer, number);
 	say_send(&line);
+}
+
+HAK_FN void hak_say_fatal(enum hak_fatal what, const char *entry, const void *pointer, size_t number)
+{
+	hak_say_misuse(what, entry, pointer, number);
 	hak_os_abort();
 }

@@ -48,6 +48,9 @@ enum hak_fatal {
 	HAK_FATAL_COUNT
 };
 
+/* What hak_say_fatal says. */
+HAK_FN HAK_COLD void hak_say_misuse(enum hak_fatal what, const char *entry, const void *pointer, size_t number);
+
 /* hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, 64) says
  *     hakmem: free(0x7f12a4000040): double free of a block of 64 bytes
  * and aborts.  entry: the name of the function that the program called. */

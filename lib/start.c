@@ -18,6 +18,7 @@
 #include "report.h"
 #include "sample.h"
 #include "secure.h"
+#include "segv.h"
 #include "starve.h"
 #include "superslab.h"
 #include "tunables.h"
@@ -66,6 +67,19 @@ static void start_record(bool is_secure)
 	hak_record_start(environ, is_secure);
 	if (hak_record_is_on())
 		hak_alloc_follow();
+}
+
+/* HAKMEM_GUARD_SAMPLE.  The thread leaves the heap that it has used before: it takes another, with out-caches. */
+static void start_guard(void)
+{
+	if (!hak_setting(guard_sample))
+		return;
+	if (!hak_libc_passes() && hak_alloc_start() && hak_guard_start()) {
+		start_leave_heap();
+		hak_segv_start();
+	} else {
+		hak_tunables_set_value(HAK_TUNABLE_ID_guard_sample, 0);
+	}
 }
 
 /* Our handlers are registered early, so ours is the last to prepare and the first after.  A lock that the thread is inside
@@ -120,6 +134,7 @@ HAK_FN void hak_start(void)
 	hak_tunables_read(environ, is_secure);
 	hak_limit_start();
 	start_secure();
+	start_guard();
 	hak_tunables_seal();
 	if (hak_setting(verbose) && hak_conf_refused())
 		hak_say_line("%s: lines that are ignored: %u (hakmem check names them)", hak_conf_path(environ, is_secure),

@@ -3,6 +3,7 @@
 #include <hakmem.h>
 
 #include "bigcache.h"
+#include "guard.h"
 #include "heap.h"
 #include "journal.h"
 #include "large.h"

@@ -170,6 +170,8 @@ static void watched_exit(struct hak_heap *heap)
 #include "../lib/bin.c"
 #include "../lib/capacity.c"
 #include "../lib/misuse.c"
+#include "../lib/backtrace.c"
+#include "../lib/guard.c"
 #include "../lib/remote.c"
 #include "../lib/refill.c"
 

@@ -355,7 +355,8 @@ static void check_fork(void)
 	pthread_join(thread, NULL);
 }
 
-/* ---- every counter has moved; those of starved caches move in a process of their own, those of lost heaps in a child ---- */
+/* ---- every counter has moved; those of starved caches and of guarded blocks (t-guard) move in a process of their own, those of
+ * lost heaps in a child ---- */
 
 /* A large block is made of what was kept, and one is moved, since another lies behind it. */
 static void move_large(void)
@@ -417,7 +418,7 @@ static void check_moved(void)
 	r = report_now();
 	for (unsigned i = 0; i < HAK_FIGURE_COUNT; i++) {
 		if (i == HAK_FIGURE_direct_malloc || i == HAK_FIGURE_direct_free || i == HAK_FIGURE_parcels_dropped ||
-		    i == HAK_FIGURE_heaps_lost)
+		    i == HAK_FIGURE_heaps_lost || i == HAK_FIGURE_guard_allocs || i == HAK_FIGURE_guard_full)
 			is(r.value[i], 0);
 		else if (i >= HAK_FIGURE_refill_inbox)
 			ok(r.value[i] > 0, "%s has moved", hak_report_name(i));

@@ -182,6 +182,7 @@ static const struct death deaths[] = {
 	{HAK_FATAL_ALIGN_MISMATCH, "free_aligned_sized",
 	 "the alignment is wrong: the block is not aligned to 64 bytes"},
 	{HAK_FATAL_OVERFLOW, "free", "the program wrote behind the end of the block of 64 bytes"},
+	{HAK_FATAL_UNDERFLOW, "free", "the program wrote before the start of the block of 64 bytes"},
 	{HAK_FATAL_WRITTEN, "malloc", "the program wrote to the block of 64 bytes after it was freed"},
 	{HAK_FATAL_CORRUPT, "malloc_usable_size", "the allocator's own memory is damaged (check 64)"},
 	{HAK_FATAL_NO_MEMORY, "operator new", "no memory for 64 bytes, and no C++ library to throw std::bad_alloc"},

@@ -121,9 +121,14 @@ class Registry:
         top = view.word_at(heap + view.heap_caches + number * view.cache_size + view.cache_top)
         capacity = view.number_at(bin_at + view.bin_capacity, 2)
         count = (top - array) // view.word if capacity else 0
-        if not 0 < count <= capacity:
-            return []
-        return [view.word_at(array + i * view.word) for i in range(1, count + 1)]
+        blocks = [view.word_at(array + i * view.word) for i in range(1, count + 1)] if count <= capacity else []
+        outs = view.word_at(heap + view.heap_outs)
+        if outs and number < view.outs_count:
+            array = view.word_at(outs + view.outs_arrays + number * view.word)
+            top = view.word_at(outs + view.outs_caches + number * view.cache_size + view.cache_top)
+            count = (top - array) // view.word if array else 0
+            blocks += [view.word_at(array + i * view.word) for i in range(1, min(count, view.outs_places) + 1)]
+        return blocks
 
     def spans(self):
         """Each span of small blocks: its first slab and its tag."""
@@ -193,6 +198,22 @@ def say_large(registry, address, slot):
             address, start, address - start, size, slot))
 
 
+def say_guarded(registry, address):
+    view = registry.view
+    base, page = (view.word_at(view.guard + at) for at in (view.guard_base, view.guard_page))
+    number, count = (address - base) // page, view.number_at(view.guard + view.guard_count, 4)
+    i = min(number // 2, count - 1)
+    block = view.word_at(view.guard + view.guard_blocks) + i * view.guard_block
+    start, size = (view.word_at(block + at) for at in (view.guard_block_start, view.guard_block_size))
+    word = view.number_at(view.word_at(view.guard + view.guard_words) + i * 8, 8)
+    if number % 2 == 0 or start == 0:
+        gdb.write("%#x: between guarded blocks\n" % address)
+    else:
+        gdb.write("%#x: block %#x %+d, %d bytes, %s; guarded\n" % (
+            address, start, address - start, size,
+            "live" if word & view.guard_state == view.guard_is_used else "free"))
+
+
 class Hakmem(gdb.Command):
     """Look at HAKMEM's heap: hakmem whatis ADDRESS, hakmem walk [SIZE], hakmem heaps."""
 
@@ -218,6 +239,8 @@ class Whatis(gdb.Command):
         slot, tag = number // registry.per_slot, registry.tag(number)
         if registry.state(slot) in (registry.view.slot_is_large, registry.view.slot_is_inner):
             say_large(registry, address, slot)
+        elif registry.state(slot) == registry.view.slot_is_guard:
+            say_guarded(registry, address)
         elif registry.state(slot) != registry.view.slot_is_slabs:
             gdb.write("%#x: in HAKMEM's window, but nothing is there\n" % address)
         elif registry.is_small(tag):

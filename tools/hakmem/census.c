@@ -91,11 +91,27 @@ static uint64_t count_cached(const struct view *view, uint64_t at, const char *h
 	return 0;
 }
 
+/* The same of the out-caches, where there are some: their arrays stay where they are. */
+static void add_outs(struct census *census, const struct view *view, uint64_t outs)
+{
+	for (unsigned c = 0; c < NUMBER(view, outs_count) && c < census->class_count; c++) {
+		uint64_t array = view_word(view, outs + NUMBER(view, outs_arrays) + (uint64_t)c * view->word);
+		uint64_t cache = outs + NUMBER(view, outs_caches) + (uint64_t)c * NUMBER(view, cache_size);
+		uint64_t top = array ? view_word(view, cache + NUMBER(view, cache_top)) : 0;
+
+		if (top > array && (top - array) / view->word < NUMBER(view, outs_places))
+			census->classes[c].cached += (top - array) / view->word;
+	}
+}
+
 static void add_heap(struct census *census, const struct view *view, const struct bin_names *bins, uint64_t at,
 		     const char *heap)
 {
 	uint32_t state = view_take_u32(heap + NUMBER(view, heap_state));
+	uint64_t outs = view_take_word(view, heap + NUMBER(view, heap_outs));
 
+	if (outs)
+		add_outs(census, view, outs);
 	census->heaps_live += state == NUMBER(view, heap_is_live);
 	census->heaps_idle += state == NUMBER(view, heap_is_idle);
 	census->heaps_lost += state != NUMBER(view, heap_is_live) && state != NUMBER(view, heap_is_idle);
@@ -114,6 +130,7 @@ static bool has_good_heaps(const struct view *view, const struct census *census,
 	uint64_t bin_end = NUMBER(view, bin_counts) + (uint64_t)bins->names.count * view->word;
 
 	return size <= CENSUS_HEAP_SIZE && NUMBER(view, heap_state) + UINT64_C(4) <= size &&
+	       NUMBER(view, heap_outs) + view->word <= size && NUMBER(view, outs_places) <= 4096 &&
 	       NUMBER(view, heap_caches) + count * NUMBER(view, cache_size) <= size &&
 	       NUMBER(view, heap_bins) + count * NUMBER(view, bin_size) <= size && bin_end <= NUMBER(view, bin_size) &&
 	       NUMBER(view, bin_capacity) + 2u <= NUMBER(view, bin_size) &&
@@ -196,8 +213,32 @@ static void sum_slot(struct census *census, const struct slots *slots, const str
 	}
 }
 
+#define CENSUS_GUARDED 65536u
+
+static void sum_guarded(struct census *census, const struct view *view)
+{
+	uint64_t guard = PLACE(view, guard), words, blocks;
+	uint32_t count;
+
+	if (view_lacks(view, "guard"))
+		return;
+	words = view_word(view, guard + NUMBER(view, guard_words));
+	blocks = view_word(view, guard + NUMBER(view, guard_blocks));
+	count = view_u32(view, guard + NUMBER(view, guard_count));
+	for (uint32_t i = 0; i < count && i < CENSUS_GUARDED; i++) {
+		uint64_t block = blocks + (uint64_t)i * NUMBER(view, guard_block);
+
+		if ((view_u32(view, words + (uint64_t)i * 8 + NUMBER(view, guard_low)) & NUMBER(view, guard_state)) !=
+		    NUMBER(view, guard_is_used))
+			continue;
+		census->guarded_blocks++;
+		census->guarded_bytes += view_word(view, block + NUMBER(view, guard_block_size));
+	}
+}
+
 static void sum_process(struct census *census, const struct view *view)
 {
+	sum_guarded(census, view);
 	census->large_bytes = view_word(view, PLACE(view, large_use) + NUMBER(view, large_bytes));
 	census->large_blocks = view_word(view, PLACE(view, large_use) + NUMBER(view, large_blocks));
 	census->elo_threshold = PLACE(view, elo_threshold) ? view_word(view, PLACE(view, elo_threshold)) : 0;
@@ -208,8 +249,9 @@ static void sum_process(struct census *census, const struct view *view)
 		for (unsigned i = 0; i < census->process_names.count; i++)
 			census->process_counts[i] =
 				view_word(view, PLACE(view, process_counts) + (uint64_t)i * view->word);
-	census->live_blocks = census->small_blocks + census->mid_blocks + census->large_blocks;
-	census->live_bytes = census->small_bytes + census->mid_bytes + census->large_bytes;
+	census->live_blocks =
+		census->small_blocks + census->mid_blocks + census->large_blocks + census->guarded_blocks;
+	census->live_bytes = census->small_bytes + census->mid_bytes + census->large_bytes + census->guarded_bytes;
 }
 
 const char *census_take(struct census *census, const struct view *view)
@@ -219,7 +261,7 @@ const char *census_take(struct census *census, const struct view *view)
 	const char *error;
 
 	memset(census, 0, sizeof(*census));
-	if (view_lacks(view, "classes class_ heap_ cache_ bin_ large_"))
+	if (view_lacks(view, "classes class_ heap_ cache_ bin_ large_ outs_"))
 		return "its library does not tell where its counters are: it is of another version than this hakmem";
 	rows = read_class_rows(view);
 	if (!rows)

@@ -26,6 +26,7 @@ enum census_part {
 	PART_CLEAN,       /* free slabs whose memory has */
 	PART_LARGE,       /* blocks above 2 MiB */
 	PART_KEPT,        /* freed ones that are kept */
+	PART_GUARD,       /* guarded blocks */
 	PART_TABLES,      /* the allocator's own tables */
 	PART_LIBRARY,     /* its code and data */
 	PART_FILES,       /* not HAKMEM's, from here on: code and files */
@@ -46,6 +47,7 @@ struct census {
 	struct census_class classes[CENSUS_CLASSES];
 	uint64_t heaps_live, heaps_idle, heaps_lost;
 	uint64_t live_blocks, live_bytes, small_blocks, small_bytes, mid_blocks, mid_bytes, large_blocks, large_bytes;
+	uint64_t guarded_blocks, guarded_bytes;
 	uint64_t cached_blocks, cached_bytes, parcel_blocks, parcel_bytes, slab_blocks, slab_bytes, kept_bytes;
 	uint64_t superslabs, superslab_bytes, superslabs_huge;
 	uint64_t elo_threshold, decisions;

@@ -171,7 +171,9 @@ static void draw_large(struct map *map, const struct slot *slot, double y)
 	char title[160], size[WORDS_SIZE];
 
 	snprintf(title, sizeof(title), "%#" PRIx64 ": %s of %s", slot->address,
-		 slot->is_kept ? "a freed large block that is kept, a part" : "a large block",
+		 slot->is_kept                   ? "a freed large block that is kept, a part"
+		 : slot->kind == SLOT_GUARD_KIND ? "guarded blocks, in a range"
+						 : "a large block",
 		 words_bytes(slot->is_kept ? UINT64_C(1) << NUMBER(map->view, superslab_shift) : slot->usable, size));
 	draw_box(map, MAP_LEFT, y, SLOT_SLABS * MAP_CELL - 1, slot->is_kept ? "fill=\"#e6d9b8\"" : "fill=\"#9ab\"",
 		 title);
@@ -180,7 +182,8 @@ static void draw_large(struct map *map, const struct slot *slot, double y)
 /* A row for each slot, but for those that only continue a large block. */
 static bool is_drawn(const struct slot *slot)
 {
-	return slot->is_kept || slot->kind == SLOT_SLABS_KIND || slot->kind == SLOT_LARGE_KIND;
+	return slot->is_kept || slot->kind == SLOT_SLABS_KIND || slot->kind == SLOT_LARGE_KIND ||
+	       slot->kind == SLOT_GUARD_KIND;
 }
 
 static void draw_slot(struct map *map, const struct slot *slot, double y)

@@ -40,6 +40,8 @@ static void print_blocks(const struct census *census)
 	print_held("live, up to 64 KiB", census->small_blocks, census->small_bytes);
 	print_held("live, up to 2 MiB", census->mid_blocks, census->mid_bytes);
 	print_held("live, above", census->large_blocks, census->large_bytes);
+	if (census->guarded_blocks > 0)
+		print_held("live, guarded", census->guarded_blocks, census->guarded_bytes);
 	print_held("live", census->live_blocks, census->live_bytes);
 	print_held("free, in caches of threads", census->cached_blocks, census->cached_bytes);
 	print_held("free, on the way between threads", census->parcel_blocks, census->parcel_bytes);

@@ -14,6 +14,7 @@ const struct figures_part figures_parts[PART_COUNT] = {
 	[PART_CLEAN] = { "purged", "free slabs, purged or new" },
 	[PART_LARGE] = { "large", "blocks above 2 MiB" },
 	[PART_KEPT] = { "large_kept", "freed ones that are kept" },
+	[PART_GUARD] = { "guarded", "guarded blocks" },
 	[PART_TABLES] = { "tables", "heaps and tables" },
 	[PART_LIBRARY] = { "library", "code and data of libhakmem" },
 	[PART_FILES] = { "files", "code and files" },
@@ -29,7 +30,7 @@ struct figures_number {
 	uint64_t value;
 };
 
-#define FIGURES_NUMBERS 19
+#define FIGURES_NUMBERS 21
 
 static void list_numbers(const struct census *census, struct figures_number numbers[FIGURES_NUMBERS])
 {
@@ -42,6 +43,8 @@ static void list_numbers(const struct census *census, struct figures_number numb
 		{ "mid_bytes", "their sum", census->mid_bytes },
 		{ "large_blocks", "of these, blocks above", census->large_blocks },
 		{ "large_bytes", "their sum", census->large_bytes },
+		{ "guarded_blocks", "of these, guarded blocks", census->guarded_blocks },
+		{ "guarded_bytes", "their sum, as asked for", census->guarded_bytes },
 		{ "cached_bytes", "free blocks in caches of threads", census->cached_bytes },
 		{ "parcel_bytes", "free blocks on the way between threads", census->parcel_bytes },
 		{ "slab_bytes", "what is free in slabs that heaps hold", census->slab_bytes },

@@ -112,6 +112,8 @@ static void give_slots(struct share *share, const struct slots *slots)
 
 		if (slot->kind == SLOT_LARGE_KIND)
 			give(share, PART_LARGE, slot->address, slot->address + slot->bytes);
+		else if (slot->kind == SLOT_GUARD_KIND)
+			give(share, PART_GUARD, slot->address, slot->address + size);
 		else if (slot->is_kept)
 			give(share, PART_KEPT, slot->address, slot->address + size);
 		else if (slot->kind == SLOT_SLABS_KIND && slot->address < share->mapping->end &&

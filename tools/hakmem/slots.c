@@ -66,6 +66,9 @@ static void take_slot(struct slot *slot, const struct view *view, const char *en
 		slot->bytes = view_take_word(view, entry + NUMBER(view, slot_mapped));
 	} else if (state == NUMBER(view, slot_is_inner)) {
 		slot->kind = SLOT_INNER_KIND;
+	} else if (state == NUMBER(view, slot_is_guard)) {
+		slot->kind = SLOT_GUARD_KIND;
+		slot->bytes = slot->usable = UINT64_C(1) << NUMBER(view, superslab_shift);
 	}
 }
 

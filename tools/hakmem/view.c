@@ -197,7 +197,9 @@ static bool scan_file(struct view *view, uint64_t inode)
 
 static bool is_in_use(const struct view *view)
 {
-	return view_lacks(view, "heap_") != NULL || view_u32(view, PLACE(view, heap_count)) > 0;
+	if (view_lacks(view, "heap_") != NULL || view_u32(view, PLACE(view, heap_count)) > 0)
+		return true;
+	return view_lacks(view, "guard") == NULL && view_u32(view, PLACE(view, guard) + NUMBER(view, guard_count)) > 0;
 }
 
 /* The libraries of that name first, then the program's own file, which is the first that is mapped. */

@@ -1,0 +1,108 @@
+#include "segv.h"
+
+#include <signal.h>
+#include <ucontext.h>
+
+#include "os.h"
+#include "say.h"
+
+static struct sigaction segv_before;
+
+/* What the processor was at, as far as the machine tells. */
+struct segv_context {
+	uintptr_t code, stack; /* 0: not known */
+	const char *access;
+};
+
+static struct segv_context segv_context(const ucontext_t *c)
+{
+#if defined(__x86_64__) && defined(__GLIBC__)
+	const greg_t *r = c->uc_mcontext.gregs;
+
+	return (struct segv_context){ (uintptr_t)r[REG_RIP], (uintptr_t)r[REG_RSP],
+		                       r[REG_ERR] & 2 ? "write" : "read" };
+#elif defined(__aarch64__) && defined(__GLIBC__)
+	return (struct segv_context){ c->uc_mcontext.pc, c->uc_mcontext.sp, "access" };
+#else
+	(void)c;
+	return (struct segv_context){ 0, 0, "access" };
+#endif
+}
+
+/* "use after free, 4 bytes into", "overflow, 1 byte behind" .. a block. */
+static void segv_say(const char *access, const char *p, const struct hak_guard_block *block, bool is_free)
+{
+	const char *end = block->start + block->size, *kind = is_free ? "use after free" : "overflow", *where = "into";
+	size_t distance = (size_t)(p - block->start);
+
+	if (p < block->start) {
+		kind = is_free ? kind : "underflow";
+		where = "before";
+		distance = (size_t)(block->start - p);
+	} else if (p >= end) {
+		where = "behind";
+		distance = (size_t)(p - end);
+	}
+	hak_say_line("%s at %p: %s, %zu %s %s a block of %zu bytes at %p", access, (const void *)p, kind, distance,
+	             distance == 1 ? "byte" : "bytes", where, block->size, (void *)block->start);
+}
+
+static void segv_report(const char *p, const void *context)
+{
+	struct segv_context at = segv_context(context);
+	enum hak_guard_state state;
+	const struct hak_guard_block *block = hak_guard_find(p, &state);
+	struct hak_backtrace trace;
+
+	if (!block) {
+		hak_say_line("%s at %p: between the pages of guarded blocks", at.access, (const void *)p);
+		return;
+	}
+	segv_say(at.access, p, block, state != HAK_GUARD_USED);
+	hak_say_line("  it was done by thread %u:", hak_os_thread_unasked());
+	hak_backtrace_take_at(&trace, at.stack ? at.stack : (uintptr_t)&trace, at.code);
+	hak_backtrace_say(&trace);
+	hak_guard_say_traces(block);
+}
+
+/* The default action: the access is done again when the handler returns, and faults again, now without us.  What kill(2) has
+ * sent does not come again by itself. */
+static void segv_default(int number, bool is_sent)
+{
+	sigaction(number, &segv_before, NULL);
+	if (is_sent)
+		raise(number);
+}
+
+static void segv_pass_on(int number, siginfo_t *info, void *context)
+{
+	bool is_sent = info->si_code <= 0;
+
+	if (segv_before.sa_flags & SA_SIGINFO)
+		segv_before.sa_sigaction(number, info, context);
+	else if (segv_before.sa_handler == SIG_DFL || (segv_before.sa_handler == SIG_IGN && !is_sent))
+		segv_default(number, is_sent);
+	else if (segv_before.sa_handler != SIG_IGN)
+		segv_before.sa_handler(number);
+}
+
+static void segv_handle(int number, siginfo_t *info, void *context)
+{
+	static _Atomic uintptr_t said; /* once, if the program's own handler returns and the access is tried again */
+	uintptr_t p = (uintptr_t)info->si_addr;
+
+	if (info->si_code > 0 && hak_guard_is_inside(info->si_addr) && hak_swap(&said, p, relaxed) != p)
+		segv_report(info->si_addr, context);
+	segv_pass_on(number, info, context);
+}
+
+HAK_FN void hak_segv_start(void)
+{
+	struct sigaction action = { .sa_sigaction = segv_handle, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	if (sigaction(SIGSEGV, NULL, &segv_before) != 0)
+		return;
+	action.sa_mask = segv_before.sa_mask;
+	action.sa_flags |= segv_before.sa_flags & (SA_NODEFER | SA_RESTART);
+	sigaction(SIGSEGV, &action, NULL);
+}
