@@ -210,10 +210,11 @@ static HAK_COLD void alloc_reclaim(struct hak_heap *heap)
 
 HAK_FN size_t hak_alloc_trim(void)
 {
-	struct hak_heap *heap = hak_alloc_heap();
+	struct hak_heap *heap;
 	size_t bytes;
 
-	hak_registry_return_begin(); /* who is visited takes another heap, and does not find his slabs */
+	hak_registry_return_begin(); /* who is visited borrows another heap; whose that is does not find his slabs */
+	heap = hak_alloc_heap();
 	if (heap) {
 		hak_remote_settle(heap);
 		hak_alloc_leave(heap);
@@ -298,6 +299,20 @@ static HAK_COLD void *alloc_from_idle(unsigned class)
 	return p;
 }
 
+/* Instead of a borrowed heap, or none, the thread's own, as soon as its visitor has gone. */
+static void alloc_take_own(struct hak_heap **heap)
+{
+	if (*heap && *heap == hak_thread.inside)
+		return;
+	if (!hak_thread.inside && hak_thread.own != &hak_empty_heap)
+		hak_store(&hak_thread.own->wanted, 1, relaxed);
+	if (*heap)
+		hak_alloc_leave(*heap);
+	*heap = hak_alloc_heap();
+	if (*heap && *heap == hak_thread.inside)
+		alloc_reclaim(*heap); /* what it has cached, and what it has not sent yet */
+}
+
 /* After the first failure.  While other threads purge and unmap there is another try, and after some a short sleep: what they
  * have taken out of sight comes back.  Bounded, as in a process made without fork's handlers they may not be there. */
 static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t align, unsigned class, bool *zero)
@@ -308,8 +323,7 @@ static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t al
 	for (unsigned i = 0; i < ALLOC_PATIENCE; i++) {
 		uint32_t returned = hak_registry_returned();
 
-		if (!*heap)
-			*heap = hak_alloc_heap();
+		alloc_take_own(heap);
 		p = alloc_once(*heap, size, align, class, zero);
 		if (!p && class < HAK_CLASS_COUNT)
 			p = alloc_from_idle(class);
@@ -318,6 +332,8 @@ static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t al
 		if (i >= ALLOC_PATIENCE / 2)
 			hak_os_rest();
 	}
+	if (hak_thread.own != &hak_empty_heap)
+		hak_store(&hak_thread.own->wanted, 0, relaxed);
 	return p;
 }
 

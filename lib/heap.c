@@ -202,7 +202,7 @@ HAK_FN bool hak_heap_visit(struct hak_heap *heap)
 {
 	uint32_t use = HAK_USE_NONE;
 
-	return hak_cas(&heap->use, &use, HAK_USE_VISITOR, acquire); /* partner: hak_heap_exit */
+	return !hak_load(&heap->wanted, relaxed) && hak_cas(&heap->use, &use, HAK_USE_VISITOR, acquire); /* partner: hak_heap_exit */
 }
 
 HAK_FN bool hak_heap_visit_end(struct hak_heap *heap)
@@ -319,6 +319,7 @@ static void heap_after_fork(struct hak_heap *heap, bool is_mine)
 	uint32_t use = hak_load(&heap->use, acquire); /* partner: hak_heap_exit */
 
 	hak_store(&heap->listed, 0, relaxed);
+	hak_store(&heap->wanted, 0, relaxed);
 	if (is_mine && (use == HAK_USE_NONE || use == HAK_USE_OWNER)) /* OWNER: fork was called in a signal handler */
 		return;
 	if (use == HAK_USE_NONE)

@@ -79,6 +79,7 @@ struct hak_heap {
 	struct hak_parcel *received; /* taken from the inbox, not yet unpacked */
 	uint32_t id;
 	_Atomic uint32_t use;     /* enum hak_heap_use */
+	_Atomic uint32_t wanted;  /* the owner waits for a visitor to go: no other comes */
 	uint32_t ticks;           /* cold calls */
 	uint32_t sent_ticks;      /* ticks when outgoing parcels were last sent */
 	uint32_t node;            /* of memory: of its newest slabs */
