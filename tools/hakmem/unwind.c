@@ -272,12 +272,24 @@ static const char *file_of(Dwarf_Die *compiled, int number)
 	return name ? name : "";
 }
 
-/* Functions that were inlined: their names go below that of the function that they are in, whose line is that of the call. */
-static unsigned name_inlined(Dwfl_Module *module, uint64_t address, struct unwind_place *places, unsigned most)
+/* The unit that was compiled to what lies there.  Some compilers (clang) write no index of addresses: then all are looked at. */
+static Dwarf_Die *compiled_at(Dwfl_Module *module, uint64_t address, Dwarf_Addr *bias)
 {
-	Dwarf_Addr bias;
-	Dwarf_Die *compiled = dwfl_module_addrdie(module, address, &bias), *innermost = NULL, *scopes = NULL;
-	int count = compiled ? dwarf_getscopes(compiled, address - bias, &innermost) : 0;
+	Dwarf_Die *compiled = dwfl_module_addrdie(module, address, bias);
+
+	if (compiled)
+		return compiled;
+	while ((compiled = dwfl_module_nextcu(module, compiled, bias)) != NULL)
+		if (dwarf_haspc(compiled, address - *bias) > 0)
+			return compiled;
+	return NULL;
+}
+
+/* Functions that were inlined: their names go below that of the function that they are in, whose line is that of the call. */
+static unsigned name_inlined(Dwarf_Die *compiled, uint64_t address, struct unwind_place *places, unsigned most)
+{
+	Dwarf_Die *innermost = NULL, *scopes = NULL;
+	int count = dwarf_getscopes(compiled, address, &innermost);
 	unsigned depth = 0;
 
 	if (count > 0) /* these go on with where the inlined function is written, not with where it was put */
@@ -299,15 +311,19 @@ static unsigned name_inlined(Dwfl_Module *module, uint64_t address, struct unwin
 unsigned unwind_names(struct unwind *unwind, uint64_t address, struct unwind_place places[UNWIND_INLINED])
 {
 	Dwfl_Module *module = module_of(unwind, address);
-	Dwfl_Line *line = module ? dwfl_module_getsrc(module, address) : NULL;
+	Dwarf_Addr bias = 0;
+	Dwarf_Die *compiled = module ? compiled_at(module, address, &bias) : NULL;
+	Dwarf_Line *line = compiled ? dwarf_getsrc_die(compiled, address - bias) : NULL;
 	const char *name = module ? dwfl_module_addrname(module, address) : NULL;
 	unsigned depth;
 
 	places[0].line = 0;
-	places[0].file = line ? dwfl_lineinfo(line, NULL, &places[0].line, NULL, NULL, NULL) : NULL;
+	if (line)
+		dwarf_lineno(line, &places[0].line);
+	places[0].file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
 	if (!places[0].file)
 		places[0].file = "";
-	depth = module ? name_inlined(module, address, places, UNWIND_INLINED) : 0;
+	depth = compiled ? name_inlined(compiled, address - bias, places, UNWIND_INLINED) : 0;
 	places[depth].function = name ? name : name_by_file(unwind, module);
 	return depth + 1;
 }
