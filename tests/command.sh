@@ -5,14 +5,8 @@
 : "${srcdir:=$(dirname "$0")/..}" "${builddir:=$PWD}" "${CC:=cc}" "${RUNNER:=}"
 # shellcheck source=tap.sh
 . "$srcdir/tests/tap.sh"
-
-hakmem=$builddir/hakmem
-library=$builddir/.libs/libhakmem.so
-[ -x "$hakmem" ] || skip_all 'the command was not built'
-[ -f "$library" ] || skip_all 'no shared library was built'
-[ -z "$RUNNER" ] || skip_all 'not under an emulator'
-HAKMEM_CONF=
-export HAKMEM_CONF
+# shellcheck source=processes.sh
+. "$srcdir/tests/processes.sh"
 
 # preloaded COMMAND...: as LD_PRELOAD makes it.
 preloaded() {

@@ -10,17 +10,6 @@
 # shellcheck source=processes.sh
 . "$srcdir/tests/processes.sh"
 
-# says STATUS WORDS COMMAND...: its exit status, and WORDS in what it prints.
-says() {
-	says_status=$1 says_words=$2
-	shift 2
-	"$@" > "$work/printed" 2>&1
-	status=$?
-	cat "$work/printed"
-	echo "exit status $status"
-	[ "$status" -eq "$says_status" ] && grep -qF -e "$says_words" "$work/printed"
-}
-
 case $("$hakmem" profile 1 2>&1) in
 *'built without libdw'*) skip_all 'the command was built without libdw' ;;
 esac
