@@ -2,7 +2,6 @@
 #include "contest.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "remote.h"
 #include "tunables.h"
 
 #define CONTEST_REPLAYER "hakmem-replayer"
@@ -53,22 +53,6 @@ static void become_replayer(const struct contestant *contestant, int file)
 
 /* ---- what is present, while it runs ---- */
 
-static uint64_t read_anonymous(pid_t pid)
-{
-	char path[64], line[256];
-	uint64_t kib = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "RssAnon: %" SCNu64 " kB", &kib) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return kib << 10;
-}
-
 /* The calls of a thread are not counted while it runs, but the one that is furthest behind. */
 static void take_sample(struct contestant *contestant, const struct plan_made *made, pid_t pid)
 {
@@ -79,7 +63,7 @@ static void take_sample(struct contestant *contestant, const struct plan_made *m
 	struct contest_sample *sample = &contestant->samples[contestant->sample_count];
 	uint64_t order = plan->threads == 1 ? atomic_load(&first->position) : floor;
 
-	sample->present = read_anonymous(pid);
+	sample->present = remote_status(pid, "RssAnon") << 10;
 	if (order >= plan->ops || sample->present == 0)
 		return;
 	sample->at = (double)order / (double)plan->ops;

@@ -128,19 +128,22 @@ static const char *read_mappings(struct remote *remote, bool with_sizes)
 	return errno ? explain_errno() : "it has no memory: it has ended, or is a kernel thread";
 }
 
-uint64_t remote_rss(pid_t pid)
+uint64_t remote_status(pid_t pid, const char *name)
 {
 	FILE *file = open_proc(pid, "status");
+	size_t length = strlen(name);
 	char line[256];
-	uint64_t kib = 0;
+	uint64_t value = 0;
 
 	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "VmRSS: %" SCNu64 " kB", &kib) == 1)
+		if (strncmp(line, name, length) == 0 && sscanf(line + length, ": %" SCNu64, &value) == 1)
 			break;
 	if (file)
 		fclose(file);
-	return kib << 10;
+	return value;
 }
+
+uint64_t remote_rss(pid_t pid) { return remote_status(pid, "VmRSS") << 10; }
 
 const char *remote_open(struct remote *remote, pid_t pid, bool with_sizes)
 {

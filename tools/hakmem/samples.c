@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "samples.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,22 +60,6 @@ static void say_alive(const struct samples *samples)
 
 /* ---- begin and end ---- */
 
-/* A filter of system calls may end the process for what a sample takes. */
-static bool is_in_sandbox(pid_t pid)
-{
-	char path[64], line[256];
-	int mode = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file) && sscanf(line, "Seccomp: %d", &mode) != 1)
-		;
-	if (file)
-		fclose(file);
-	return mode != 0;
-}
-
 static const char *why_not(const struct view *view)
 {
 	uint32_t before;
@@ -87,7 +70,7 @@ static const char *why_not(const struct view *view)
 	if (NUMBER(view, sample_stack) > SAMPLES_HEAD || NUMBER(view, sample_live_bytes) > SAMPLES_TABLE ||
 	    NUMBER(view, sample_slots) == 0 || NUMBER(view, sample_live_size) < view->word + 4)
 		return "its library does not make sense";
-	if (is_in_sandbox(view->remote->pid))
+	if (remote_status(view->remote->pid, "Seccomp") != 0) /* a filter may end the process for what a sample takes */
 		return "it runs under a filter of system calls (seccomp), which may end it for what sampling needs";
 	before = view_u32(view, at);
 	if (!starve_is_on(view, NUMBER(view, starve_profile)))
