@@ -335,32 +335,18 @@ HAK_FN bool hak_os_move(void *at, size_t old_size, void *to, size_t size)
 	return ok;
 }
 
-HAK_FN bool hak_os_protect_read(void *at, size_t size)
+static bool os_protect(void *at, size_t size, int access)
 {
 	int saved = errno;
-	bool ok = !hak_fault(HAK_FAULT_PROTECT) && mprotect(at, size, PROT_READ) == 0;
+	bool ok = !hak_fault(HAK_FAULT_PROTECT) && mprotect(at, size, access) == 0;
 
 	errno = saved;
 	return ok;
 }
 
-HAK_FN bool hak_os_protect_write(void *at, size_t size)
-{
-	int saved = errno;
-	bool ok = !hak_fault(HAK_FAULT_PROTECT) && mprotect(at, size, OS_RW) == 0;
-
-	errno = saved;
-	return ok;
-}
-
-HAK_FN bool hak_os_protect_none(void *at, size_t size)
-{
-	int saved = errno;
-	bool ok = !hak_fault(HAK_FAULT_PROTECT) && mprotect(at, size, PROT_NONE) == 0;
-
-	errno = saved;
-	return ok;
-}
+HAK_FN bool hak_os_protect_read(void *at, size_t size) { return os_protect(at, size, PROT_READ); }
+HAK_FN bool hak_os_protect_write(void *at, size_t size) { return os_protect(at, size, OS_RW); }
+HAK_FN bool hak_os_protect_none(void *at, size_t size) { return os_protect(at, size, PROT_NONE); }
 
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 {
