@@ -1,6 +1,6 @@
 /* starve: every call a cold one, from one moment of a running process to another.  Floor 5.
  *
- * Who must see every call (a sampling profile, a recording, guarded samples) starves the caches: a hit costs nothing for it,
+ * Who must see every call (a sampling profile, a recording) starves the caches: a hit costs nothing for it,
  * there just is none.  From the inside it is hak_starve_on and hak_starve_off; from the outside (tools/hakmem/starve.c) a
  * byte of hak_starve.on and then the word hak_registry.shown are written, which no code of the process takes part in.
  *
@@ -34,7 +34,7 @@
 #include "registry.h"
 
 /* The bytes of hak_starve.on, in the order of addresses. */
-enum hak_starve_reason { HAK_STARVE_PROFILE, HAK_STARVE_RECORD, HAK_STARVE_GUARD, HAK_STARVE_TEST };
+enum hak_starve_reason { HAK_STARVE_PROFILE, HAK_STARVE_RECORD, HAK_STARVE_TEST };
 
 struct hak_starve {
 	_Atomic uint32_t on;
