@@ -143,15 +143,9 @@ static void batch_forget_regret(void)
 	hak_cas(&batch_regret, &regret, regret - regret / 64, relaxed);
 }
 
-static size_t batch_dirty(void)
-{
-	return (size_t)hak_pool_counts().dirty * HAK_SLAB_SIZE;
-}
+static size_t batch_dirty(void) { return (size_t)hak_pool_counts().dirty * HAK_SLAB_SIZE; }
 
-static bool batch_is_dirty(size_t s)
-{
-	return hak_load(&hak_registry_slot(s)->word, relaxed) >> 32 != 0;
-}
+static bool batch_is_dirty(size_t s) { return hak_load(&hak_registry_slot(s)->word, relaxed) >> 32 != 0; }
 
 /* A SuperSlab in huge pages that is partly used: purging would break them up. */
 static bool batch_is_whole(size_t s)
@@ -208,10 +202,7 @@ static void batch_age(uint32_t now)
 		batch_purge_age(now);
 }
 
-HAK_FN void hak_batch_tick(void)
-{
-	batch_age(hak_os_now());
-}
+HAK_FN void hak_batch_tick(void) { batch_age(hak_os_now()); }
 
 /* After slabs were given: is too much dirty, or mapped? */
 static void batch_settle(bool whole, uint32_t now)
