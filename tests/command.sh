@@ -137,11 +137,7 @@ LD_PRELOAD=$library sleep 100 &
 with=$!
 sleep 100 &
 without=$!
-# Until they have become sleep.
-for _ in 1 2 3 4 5 6 7 8 9 10; do
-	case $(readlink /proc/$with/exe) in */sleep | */coreutils | */busybox) break ;; esac
-	sleep 0.1
-done
+eventually has_become $with sleep && eventually has_become $without sleep
 point 'a process that has it' says 0 'in effect: ' "$hakmem" check $with
 point 'a process without' says 1 'not in effect: ' "$hakmem" check $without
 kill $with $without

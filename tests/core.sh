@@ -17,7 +17,7 @@ dies() {
 	(cd "$work" && LD_PRELOAD=$preload exec "$1" > holder.out 2>&1) &
 	child=$!
 	children="$children $child"
-	wait_for_line "$work/holder.out"
+	eventually test -s "$work/holder.out"
 	kill -ABRT "$child"
 	wait "$child" 2> /dev/null
 	mv "$work"/core.* "$work/core" 2> /dev/null
@@ -98,6 +98,7 @@ fi
 sleep 100 &
 child=$!
 children="$children $child"
+eventually has_become $child sleep
 if command -v gcore > /dev/null && gcore -o "$work/plain" $child > "$work/gcored" 2>&1; then
 	point 'not on HAKMEM' says 1 'it is not on HAKMEM' "$hakmem" stat --core "$work/plain.$child"
 else

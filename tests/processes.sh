@@ -14,23 +14,36 @@ children=
 # shellcheck disable=SC2154
 trap 'for child in $children; do kill -KILL $child; done 2> /dev/null; rm -rf "$work"' EXIT
 
-# wait_for_line FILE: a busy machine needs a while.
-wait_for_line() {
+# eventually COMMAND...: within a minute; a busy machine needs a while.
+eventually() {
 	tries=0
-	while ! [ -s "$1" ] && [ $((tries += 1)) -lt 600 ]; do
+	until "$@"; do
+		[ $((tries += 1)) -lt 600 ] || return
 		sleep 0.1
 	done
 }
 
-# begin NAME COMMAND...: on HAKMEM, in the background, until it has written a line to $work/NAME.out; its id is in $child.
+# has_become PID NAME: who was just forked is still the shell for a moment.
+has_become() {
+	grep -qx "$2" "/proc/$1/comm" 2> /dev/null
+}
+
+# launch NAME COMMAND...: in the background, until it has written a line to $work/NAME.out; its id is in $child.
+launch() {
+	launched=$1
+	shift
+	: > "$work/$launched.out"
+	"$@" > "$work/$launched.out" 2>&1 &
+	child=$!
+	children="$children $child"
+	eventually test -s "$work/$launched.out"
+}
+
+# begin NAME COMMAND...: the same on HAKMEM.
 begin() {
 	begin_name=$1
 	shift
-	: > "$work/$begin_name.out"
-	LD_PRELOAD=$library "$@" > "$work/$begin_name.out" 2>&1 &
-	child=$!
-	children="$children $child"
-	wait_for_line "$work/$begin_name.out"
+	launch "$begin_name" env LD_PRELOAD="$library" "$@"
 }
 
 end() {
@@ -65,11 +78,24 @@ agrees() {
 }
 
 # Of VmRSS all but a hundredth is explained, and the parts are what the sum says.
-explains() {
+is_explained() {
 	"$hakmem" stat "$1" --json > "$work/stat.json" || return
 	resident=$(number resident_bytes "$work/stat.json") rss=$(number vmrss_bytes "$work/stat.json")
 	parts=$(sed -n 's/^"present":{\(.*\)}.*/\1/p' "$work/stat.json" | tr ',' '\n' | sed 's/.*://' | paste -sd+ -)
 	echo "VmRSS $rss, mappings $resident, parts $parts = $((${parts:-0}))"
 	[ "$((${parts:-0}))" -eq "$resident" ] && [ $((${resident:-0} * 100)) -ge $((${rss:-1} * 99)) ] &&
 		[ $((resident * 100)) -le $((rss * 101)) ]
+}
+
+has_stopped() {
+	grep -q '^State:[^A-Z]*[TZ]' "/proc/$1/status" || ! kill -0 "$1" 2> /dev/null
+}
+
+# explains PID: it stands still meanwhile, so that both sums are of one moment.
+explains() {
+	kill -STOP "$1" && eventually has_stopped "$1"
+	is_explained "$1"
+	explained=$?
+	kill -CONT "$1"
+	return $explained
 }

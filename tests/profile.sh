@@ -158,7 +158,7 @@ start_profile() {
 	"$hakmem" profile "$child" --seconds 600 -o "$start_output" "$@" > "$work/printed" 2>&1 &
 	profiler=$!
 	children="$children $profiler"
-	wait_for_line "$work/printed"
+	eventually test -s "$work/printed"
 }
 
 # profiles NAME ARGUMENTS...: the process $child, which is told to go when sampling is on, until it has said that it is done.
@@ -167,10 +167,7 @@ profiles() {
 	shift
 	start_profile "$work/$profiled.pb.gz" "$@"
 	feed >&9
-	tries=0
-	while ! grep -q '^done\|^counted' "$work/$profiled.out" && [ $((tries += 1)) -lt 1200 ]; do
-		sleep 0.1
-	done
+	eventually grep -q '^done\|^counted' "$work/$profiled.out"
 	kill -INT "$profiler"
 	wait "$profiler"
 	status=$?
@@ -189,7 +186,7 @@ begin_waiting() {
 	child=$!
 	children="$children $child"
 	exec 9> "$work/go"
-	wait_for_line "$work/$begin_name.out"
+	eventually test -s "$work/$begin_name.out"
 }
 
 has_protoc() { command -v protoc; }
@@ -310,18 +307,23 @@ resident() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$child/status"; }
 end "$child"
 begin churner "$work/worker" for_ever without_leaks
 before=$(resident)
+has_grown() {
+	during=$(resident)
+	[ "$during" -gt $((before + 600)) ]
+}
+has_shrunk() {
+	after=$(resident)
+	[ "$after" -lt $((before + 600)) ]
+}
 stopped() {
 	start_profile "$work/again.pb.gz" --distance 1024
-	sleep 2
-	during=$(resident)
+	eventually has_grown
 	kill -TERM "$profiler"
 	wait "$profiler"
 }
 point 'stopped by SIGTERM, it writes what it has' stopped
-sleep 1
-after=$(resident)
-point "no memory is left behind: $before, $during meanwhile, $after KiB" test "$after" -lt $((before + 600))
-point 'samples take memory, but for that' test "$during" -gt $((before + 600))
+point "samples take memory: $before, $during KiB" test "$during" -gt $((before + 600))
+point 'but for that no memory is left behind' eventually has_shrunk
 start_profile "$work/first.pb.gz"
 first=$profiler
 point 'one at a time' says 1 'somebody else is sampling it' "$hakmem" profile "$child" --seconds 1 -o "$work/second.pb.gz"

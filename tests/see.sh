@@ -27,17 +27,14 @@ if compiles holder -pthread -ldl > "$work/said" 2>&1; then
 	kill -CONT "$holder"
 	end "$holder"
 	point 'stat: it has ended' says 1 'there is no such process' "$hakmem" stat "$holder"
-	point 'stat --watch ends with the process' sh -c "LD_PRELOAD='$library' sleep 1 & sleep 0.3; '$hakmem' stat --watch=0.2 \$! | grep -c '^Process' > '$work/count'
+	point 'stat --watch ends with the process' sh -c "LD_PRELOAD='$library' sleep 3 & sleep 1; '$hakmem' stat --watch=0.2 \$! | grep -c '^Process' > '$work/count'
 		wait; [ \$(cat '$work/count') -ge 2 ]"
 	begin worker "$work/holder" work
 	point 'stat: of one that works' says 0 'Memory of HAKMEM' "$hakmem" stat "$child"
 	end "$child"
 	if cp "$work/holder" "$work/dynamic" && compiles holder -DIS_STATIC -pthread -ldl -static "$builddir/.libs/libhakmem.a" > "$work/said" 2>&1; then
 		cp "$work/holder" "$work/static" && strip "$work/static" 2> /dev/null
-		"$work/static" > "$work/static.out" 2>&1 &
-		child=$!
-		children="$children $child"
-		sleep 0.5
+		launch static "$work/static"
 		point 'stat: a static program without symbols' says 0 'Memory of HAKMEM' "$hakmem" stat "$child"
 		end "$child"
 	fi
@@ -47,6 +44,7 @@ fi
 sleep 100 &
 plain=$!
 children="$children $plain"
+eventually has_become $plain sleep
 point 'stat: not on HAKMEM' says 1 'it is not on HAKMEM' "$hakmem" stat $plain
 point 'stat: no such process' says 1 'there is no such process' "$hakmem" stat 999999999
 point 'stat: no process id' says 2 "'x' is no process id" "$hakmem" stat x
@@ -72,10 +70,7 @@ else
 fi
 if command -v redis-server > /dev/null && command -v redis-cli > /dev/null; then
 	begin redis redis-server --port 0 --unixsocket "$work/redis.sock" --save '' --dir "$work"
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		[ -S "$work/redis.sock" ] && break
-		sleep 0.2
-	done
+	eventually test -S "$work/redis.sock"
 	point 'redis: it works' says 0 100000 redis-cli -s "$work/redis.sock" eval \
 		'for i = 1, 100000 do redis.call("set", "key" .. i, string.rep("x", 100)) end return redis.call("dbsize")' 0
 	point 'redis: VmRSS is explained' explains "$child"
@@ -91,7 +86,7 @@ postgres_is_explained() {
 	IFS= read -r postgres < "$work/postgres/data/postmaster.pid"
 	children="$children $postgres"
 	for process in "$postgres" $(ps -o pid= --ppid "$postgres"); do
-		explains "$process" || return
+		explains "$process" || not grep -q . "/proc/$process/maps" || return # a backend may end meanwhile
 	done
 	"$hakmem" stat "$postgres"
 }
@@ -113,7 +108,7 @@ else
 	skip 'postgres' 'it is not here, or this is not root'
 fi
 if [ -x "$builddir/bench/larson" ]; then
-	LD_PRELOAD=$library "$builddir/bench/larson" 5 8 1000 5000 100 4141 2 > "$work/larson.out" 2>&1 &
+	LD_PRELOAD=$library "$builddir/bench/larson" 10 8 1000 5000 100 4141 2 > "$work/larson.out" 2>&1 &
 	child=$!
 	children="$children $child"
 	sleep 2
@@ -208,8 +203,8 @@ if compiles churn > "$work/said" 2>&1; then
 	end "$child"
 	HAKMEM_DIRTY_MIN=1G HAKMEM_DECAY_MS=0 begin churn "$work/churn"
 	point 'set: values that free memory obeys' "$hakmem" set "$child" dirty_min=0 dirty_percent=0 HAKMEM_DECAY_MS=1
-	sleep 0.5
-	point "set: less is dirty than $before" test "$(dirty "$child")" -lt $((${before:-0} / 8))
+	is_less_dirty() { test "$(dirty "$child")" -lt $((${before:-0} / 8)); }
+	point "set: less is dirty than $before" eventually is_less_dirty
 	end "$child"
 	begin churn "$work/churn" idle
 	point 'trim: it is asked' says 0 'asked; it will' "$hakmem" trim "$child"
@@ -403,16 +398,12 @@ looks='stat stat_--json stat_--openmetrics explain explain_--json map'
 if compiles garbage > "$work/said" 2>&1; then
 	survived=0
 	for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		"$work/garbage" $seed > "$work/garbage.out" &
-		child=$!
-		sleep 0.05
+		launch garbage "$work/garbage" $seed
 		survives "$looks" $child > "$work/said.$seed" 2>&1 || cat "$work/said.$seed"
 		[ -s "$work/said.$seed" ] || survived=$((survived + 1))
 		end $child
 	done
-	"$work/garbage" 3 > "$work/garbage.out" &
-	child=$!
-	sleep 0.1
+	launch garbage "$work/garbage" 3
 	point 'trim and set survive garbage' survives 'trim set_PID_thp=1' $child
 	end $child
 	point 'garbage is survived' test $survived -eq 20
@@ -425,9 +416,7 @@ if compiles garbage > "$work/said" 2>&1; then
 		end "$child"
 	done
 	point 'spoilt tables are survived' test $survived -eq 20
-	"$work/garbage" 1 old > "$work/garbage.out" &
-	child=$!
-	sleep 0.1
+	launch garbage "$work/garbage" 1 old
 	point 'another version says so' says 1 'of another version' "$hakmem" stat $child
 	end $child
 fi
