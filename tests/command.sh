@@ -28,6 +28,10 @@ done
 point '--version' says 0 "hakmem $(sed -n 's/^.define HAKMEM_VERSION_MAJOR //p' "$srcdir/include/hakmem.h")." "$hakmem" --version
 point 'no subcommand' says 2 'a command is missing' "$hakmem"
 point 'an unknown subcommand' says 2 "there is no command 'fly'" "$hakmem" fly
+point 'help' says 0 'usage: hakmem COMMAND' "$hakmem" help
+point 'help of a subcommand' says 0 'usage: hakmem stat ' "$hakmem" help stat
+point 'help of an unknown subcommand' says 2 "there is no command 'fly'" "$hakmem" help fly
+point 'help of two' says 2 "'set' is too much" "$hakmem" help stat set
 point 'output that cannot be written' says 1 'cannot write' sh -c "'$hakmem' options > /dev/full"
 
 # ---- run ----

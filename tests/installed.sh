@@ -124,6 +124,7 @@ has_pages() {
 point 'the manual is there' has_pages
 if [ -x "$DESTDIR$bindir/hakmem" ] && [ -e "$library" ] && [ -z "$RUNNER" ]; then
 	point 'the command is there' is "hakmem $VERSION" "$DESTDIR$bindir/hakmem" --version
+	point 'and its pages' sh -c "ls '$DESTDIR$mandir'/man1/hakmem.1* '$DESTDIR$mandir'/man1/hakmem-stat.1*"
 	if [ -z "$DESTDIR" ]; then
 		point 'the command finds the library' sh -c "'$bindir/hakmem' run -- '$bindir/hakmem' check | grep '^in effect'"
 	fi

@@ -62,14 +62,21 @@ for name in $functions; do
 	point "$name has a page" has_page "$name.3"
 done
 
-command_page=$srcdir/man/man1/hakmem.1
+# A page for each subcommand, which has its options, and how it is called.
+has_option() {
+	grep -q "^\.It Fl Fl $2" "$1" && sed -n '/^\.Sh SYNOPSIS/,/^\.Sh D/p' "$1" | grep -q "Fl Fl $2\( \|\$\)"
+}
+
 if [ -x "$builddir/hakmem" ] && [ -z "$RUNNER" ]; then
 	subcommands=$("$builddir/hakmem" --help | sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p')
 	point 'there are subcommands' test -n "$subcommands"
 	for name in $subcommands; do
-		point "hakmem $name is in the page" grep -qx "\.Ss $name" "$command_page"
-		for option in $("$builddir/hakmem" "$name" --help | sed -n 's/^  \(--[a-z]*\).*/\1/p'); do
-			[ "$option" = -- ] || point "hakmem $name $option is in the page" grep -q "^\.It Fl Fl ${option#--}" "$command_page"
+		page=$srcdir/man/man1/hakmem-$name.1
+		point "hakmem $name has a page" has_page "hakmem-$name.1"
+		point "hakmem(1) points to it" grep -qx "\.It Xr hakmem-$name 1" "$srcdir/man/man1/hakmem.1"
+		point "hakmem help $name points to it" sh -c "'$builddir/hakmem' help $name | grep -F 'hakmem-$name(1)'"
+		for option in $("$builddir/hakmem" "$name" --help | sed -n 's/^  \(-[a-z], \)\{0,1\}--\([a-z][a-z]*\).*/\2/p'); do
+			[ "$option" = help ] || point "hakmem $name --$option is in the page" has_option "$page" "$option"
 		done
 	done
 else
@@ -139,7 +146,7 @@ else
 	skip 'the programs of the pages' 'no shared library for this machine was built'
 fi
 if [ "$can_run" = yes ] && [ -x "$builddir/hakmem" ]; then
-	for page in "$command_page" "$srcdir"/man/man7/*.7 "$made"/HAKMEM_*.7; do
+	for page in "$srcdir"/man/man1/*.1 "$srcdir"/man/man7/*.7 "$made"/HAKMEM_*.7; do
 		point "the examples of ${page##*/} run" shell_examples_run "$page"
 	done
 	for page in "$made"/HAKMEM_*.7; do
@@ -170,7 +177,9 @@ completes() {
 
 if [ -x "$builddir/hakmem" ] && [ -z "$RUNNER" ] && command -v bash > /dev/null; then
 	point 'bash completes a subcommand' completes options hakmem op
+	point 'bash completes a subcommand to be explained' completes options hakmem help op
 	point 'bash completes an option' completes --stat hakmem run --st
+	point 'bash completes an option that is short too' completes --output hakmem record --ou
 	point 'bash completes a setting' completes fc_cap= hakmem run fc_c
 	point 'bash completes the name of a setting' completes big_cache hakmem options big
 	point 'bash completes all processes' completes all hakmem stat a

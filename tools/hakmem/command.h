@@ -2,7 +2,7 @@
 /* command: what every subcommand of `hakmem` shares.
  *
  * A subcommand is one file, cmd-NAME.c, with one function, and a row in the table of main.c.  Its argv begins with its
- * own name.  It returns one of the statuses below; the manual, hakmem(1), promises them. */
+ * own name.  It returns one of the statuses below; the manual, hakmem(1) and hakmem-NAME(1), promises them. */
 #ifndef COMMAND_H
 #define COMMAND_H
 

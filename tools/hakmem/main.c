@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hakmem: the command.  To add a subcommand: a file cmd-NAME.c, a line in command.h, a row here, a section in hakmem.1. */
+/* hakmem: the command.  To add a subcommand: a file cmd-NAME.c, a line in command.h, a row here, a page hakmem-NAME.1. */
 #include <hakmem.h>
 
 #include <stdarg.h>
@@ -12,7 +12,10 @@
 #ifndef HAK_DWFL
 static int command_left_out(int argc, char **argv)
 {
-	(void)argc;
+	static const struct option_help none[] = { { NULL, NULL } };
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return print_help(argv[0], none);
 	complain("%s: this hakmem was built without libdw of elfutils, which that needs", argv[0]);
 	return STATUS_NO;
 }
@@ -86,7 +89,7 @@ int print_help(const char *name, const struct option_help *options)
 	for (; options->words; options++)
 		printf("  %-22s %s\n", options->words, options->text);
 	printf("  %-22s %s\n", "-h, --help", "show this help");
-	printf("\nThe manual is hakmem(1).\n");
+	printf("\nThe manual is hakmem-%s(1).\n", name);
 	return STATUS_OK;
 }
 
@@ -102,7 +105,7 @@ static int print_usage(void)
 	       "  hakmem --version        show the version\n"
 	       "\n"
 	       "Exit status: 0 done, 1 it could not be done (check: not in effect), 2 wrong arguments;\n"
-	       "run exits as its program does.  The manual is hakmem(1).\n");
+	       "run exits as its program does.  The manual is hakmem(1), and of each command hakmem-COMMAND(1).\n");
 	return STATUS_OK;
 }
 
@@ -111,24 +114,39 @@ static bool is_flag(const char *word, const char *is_short, const char *is_long)
 	return strcmp(word, is_short) == 0 || strcmp(word, is_long) == 0;
 }
 
+static int run(int argc, char **argv)
+{
+	const struct command *command = command_find(argv[0]);
+
+	if (!command)
+		return complain_of_usage("there is no command '%s'", argv[0]);
+	return command->run(argc, argv);
+}
+
+/* Of a command, what it says of itself. */
+static int help(int argc, char **argv)
+{
+	char option[] = "--help", *words[] = { argv[1], option, NULL };
+
+	if (argc > 2)
+		return complain_of_usage("help: '%s' is too much", argv[2]);
+	return argc < 2 ? print_usage() : run(2, words);
+}
+
 int main(int argc, char **argv)
 {
-	const struct command *command;
-	int status;
+	int status = STATUS_OK;
 
 	if (argc < 2)
 		return complain_of_usage("a command is missing");
-	if (is_flag(argv[1], "-h", "--help") || strcmp(argv[1], "help") == 0) {
+	if (is_flag(argv[1], "-h", "--help"))
 		status = print_usage();
-	} else if (is_flag(argv[1], "-V", "--version")) {
+	else if (strcmp(argv[1], "help") == 0)
+		status = help(argc - 1, argv + 1);
+	else if (is_flag(argv[1], "-V", "--version"))
 		printf("hakmem %s\n", HAKMEM_VERSION);
-		status = STATUS_OK;
-	} else {
-		command = command_find(argv[1]);
-		if (!command)
-			return complain_of_usage("there is no command '%s'", argv[1]);
-		status = command->run(argc - 1, argv + 1);
-	}
+	else
+		status = run(argc - 1, argv + 1);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		complain("cannot write the output");
 		return STATUS_NO;
