@@ -37,7 +37,7 @@ survives_cuts() {
 		head -c $((size * part / 100)) "$work/core" > "$work/cut"
 		for command in 'stat --json' explain map; do
 			# shellcheck disable=SC2086 # words
-			timeout 20 "$hakmem" $command --core "$work/cut" > "$work/printed" 2>&1
+			timeout 60 "$hakmem" $command --core "$work/cut" > "$work/printed" 2>&1
 			status=$?
 			[ $status -le 1 ] || { echo "$command of $part %: exit status $status" && cat "$work/printed" && return 1; }
 		done

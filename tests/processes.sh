@@ -12,7 +12,17 @@ HAKMEM_CONF=
 export HAKMEM_CONF
 children=
 # shellcheck disable=SC2154
-trap 'for child in $children; do kill -KILL $child; done 2> /dev/null; rm -rf "$work"' EXIT
+trap 'for child in $children; do end $child; done; rm -rf "$work"' EXIT
+
+# is_ours PID: the number of a process that has ended is given again, to anybody.
+is_ours() {
+	grep -qx "PPid:[^0-9]*$$" "/proc/$1/status" 2> /dev/null
+}
+
+end() {
+	is_ours "$1" && kill -KILL "$1" 2> /dev/null
+	wait "$1" 2> /dev/null
+}
 
 # eventually COMMAND...: within a minute; a busy machine needs a while.
 eventually() {
@@ -44,11 +54,6 @@ begin() {
 	begin_name=$1
 	shift
 	launch "$begin_name" env LD_PRELOAD="$library" "$@"
-}
-
-end() {
-	kill -KILL "$1" 2> /dev/null
-	wait "$1" 2> /dev/null
 }
 
 # compiles NAME FLAGS...: $work/NAME.c

@@ -84,7 +84,6 @@ postgres_is_explained() {
 	"$work/as" pg_ctl -D "$work/postgres/data" -w -o "-k $work/postgres -c listen_addresses=" -l "$work/postgres/log" start || return
 	"$work/as" pgbench -q -i -h "$work/postgres" postgres && "$work/as" pgbench -S -t 2000 -h "$work/postgres" postgres
 	IFS= read -r postgres < "$work/postgres/data/postmaster.pid"
-	children="$children $postgres"
 	for process in "$postgres" $(ps -o pid= --ppid "$postgres"); do
 		explains "$process" || not grep -q . "/proc/$process/maps" || return # a backend may end meanwhile
 	done
@@ -143,7 +142,7 @@ if [ -x "$work/dynamic" ]; then
 	if command -v script > /dev/null && "$hakmem" top --count 1 < /dev/null 2>&1 | not grep -q 'without ncurses'; then
 		# The keys come when it is there; the last one ends it.
 		(sleep 1 && printf l && sleep 1 && printf q && sleep 1) |
-			timeout 20 script -qec "TERM=xterm LINES=24 COLUMNS=100 '$hakmem' top --interval 5" "$work/typescript" > "$work/screen" 2>&1
+			timeout 60 script -qec "TERM=xterm LINES=24 COLUMNS=100 '$hakmem' top --interval 5" "$work/typescript" > "$work/screen" 2>&1
 		point 'top: on a terminal' test $? -eq 0
 		point 'top: it shows processes' grep -q dynamic "$work/screen"
 		point 'top: a key sorts' grep -q 'live' "$work/screen"
@@ -388,7 +387,7 @@ END
 survives() {
 	for command in $1; do
 		# shellcheck disable=SC2046 # words
-		timeout 20 "$hakmem" $(echo "$command" | tr '_' ' ' | sed "s/PID/$2/; t; s/\$/ $2/") > "$work/survived" 2>&1
+		timeout 60 "$hakmem" $(echo "$command" | tr '_' ' ' | sed "s/PID/$2/; t; s/\$/ $2/") > "$work/survived" 2>&1
 		status=$?
 		[ $status -le 2 ] || { echo "$command: exit status $status" && cat "$work/survived" && return 1; }
 	done

@@ -151,7 +151,7 @@ static void child(int number)
 {
 	pthread_t thread;
 
-	alarm(60); /* a child that hangs dies */
+	alarm(240); /* a child that hangs dies */
 	tap_failed = 0;
 	if (number % 2 == 0)
 		free_inherited();

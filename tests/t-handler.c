@@ -222,7 +222,7 @@ static void try_all(const struct trial *trial, bool is_free, unsigned level)
 {
 	int got = 0;
 
-	alarm(60);
+	alarm(240);
 	dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
 	while (got == 0) {
 		*step_tried += *step_tried < dense ? 1 : *step_tried / 2;

@@ -82,7 +82,7 @@ __attribute__((noreturn)) static void be_child(size_t number)
 	uint64_t state = number * 31 + 1;
 	pthread_t thread[2];
 
-	alarm(60);
+	alarm(240);
 	if (number % 2 == 0)
 		free_shared();
 	for (int i = 0; i < 100; i++)

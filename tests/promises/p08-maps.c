@@ -62,7 +62,7 @@ int main(void)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), failed, length = 0, before;
 	unsigned char *holes = mmap(NULL, GIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	alarm(100);
+	alarm(240);
 	if (holes == MAP_FAILED)
 		skip_all("no room for many mappings");
 	is(churn(20000, 3), 0);

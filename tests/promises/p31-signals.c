@@ -129,7 +129,7 @@ static void work_in_child(void)
 	uint64_t state = 9;
 	unsigned char *mine[places] = { NULL };
 
-	alarm(20);
+	alarm(120);
 	for (int i = 0; i < 300; i++)
 		churn_once(mine, &state);
 	_exit(0);
@@ -303,7 +303,7 @@ static void check_flush(size_t n)
 		pid_t child = fork();
 
 		if (child == 0) {
-			alarm(20);
+			alarm(120);
 			fclose(fopen("/dev/null", "w"));
 			work_in_child();
 		}
@@ -320,7 +320,7 @@ int main(void)
 {
 	int status;
 
-	alarm((unsigned)short_or_long(60, 280)); /* what hangs dies */
+	alarm((unsigned)short_or_long(240, 600)); /* what hangs dies */
 	atomic_store(&fast, true);
 	check_handler("handlers that only count, at 10 kHz in each thread", count_only);
 	atomic_store(&fast, false);
