@@ -48,6 +48,7 @@ HAK_FN bool hak_os_is_main_thread(void);
 HAK_FN uint32_t hak_os_thread(void); /* the kernel's number */
 /* Copies from where there may be no memory: bytes, fewer than asked for, 0 if the kernel does not do it. */
 HAK_FN size_t hak_os_copy(void *to, const void *from, size_t size);
+HAK_FN size_t hak_os_copy_unasked(void *to, const void *from, size_t size); /* by futex */
 HAK_FN void hak_os_rest(void); /* a millisecond, by futex: sandboxes know it */
 HAK_FN void hak_os_wake_one(void *word);
 

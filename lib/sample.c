@@ -144,6 +144,7 @@ static HAK_NOINLINE HAK_RACY void sample_take(struct hak_sample_tables *tables, 
 {
 	uint64_t number = hak_fetch_add(&tables->count, 1, relaxed);
 	struct hak_sample *slot = &tables->slots[number % HAK_SAMPLE_SLOTS];
+	bool is_unfiltered = hak_load(&hak_sample.unfiltered, relaxed) != 0;
 	uintptr_t pc, sp, fp;
 
 	hak_save_registers();
@@ -156,8 +157,9 @@ static HAK_NOINLINE HAK_RACY void sample_take(struct hak_sample_tables *tables, 
 	slot->sp = sp;
 	slot->fp = fp;
 	slot->time = hak_os_now();
-	slot->thread = hak_os_thread();
-	slot->stack_bytes = (uint32_t)hak_os_copy(slot->stack, (const void *)sp, HAK_SAMPLE_STACK);
+	slot->thread = is_unfiltered ? hak_os_thread() : hak_os_thread_unasked();
+	slot->stack_bytes = (uint32_t)(is_unfiltered ? hak_os_copy : hak_os_copy_unasked)(slot->stack, (const void *)sp,
+	                                                                                  HAK_SAMPLE_STACK);
 	slot->is_listed = sample_list(tables, p, number);
 	hak_store(&slot->number, number + 1, release); /* Q1; partner: none here, the reader is outside */
 }
@@ -194,6 +196,7 @@ HAK_FN void hak_sample_alloc(void *p, size_t size)
 		return;
 	if (sample_is_orphan(hak_os_now())) {
 		hak_store(&hak_sample.distance, 0, relaxed);
+		hak_store(&hak_sample.unfiltered, 0, relaxed);
 		hak_starve_off(HAK_STARVE_PROFILE);
 	} else if ((tables = sample_tables()) != NULL) {
 		sample_take(tables, p, size, distance);
@@ -225,6 +228,7 @@ HAK_FN void hak_sample_after_fork(void)
 	struct hak_sample_tables *tables = hak_load(&hak_sample.tables, relaxed);
 
 	hak_store(&hak_sample.distance, 0, relaxed);
+	hak_store(&hak_sample.unfiltered, 0, relaxed);
 	hak_store(&hak_sample.tables, NULL, relaxed);
 	if (tables)
 		hak_os_unmap(tables, sizeof(*tables));

@@ -11,7 +11,8 @@
  *
  * From outside `distance` is written, then HAK_STARVE_PROFILE is set; `alive` is changed every few seconds: a reader that was
  * killed is noticed by that.  The copy is made by process_vm_readv of the own process, which cannot fault, however the
- * stack was made.  That, getpid and gettid are system calls that this library otherwise does not make: somebody asked.
+ * stack was made.  That, getpid and gettid are system calls that a filter (seccomp) may end the process for.  So they are made
+ * only while the reader says that there is none, by `unfiltered`; else a futex tells which pages can be read.
  *
  * Q1  A slot belongs to the number (from 0) of a sample, modulo the number of slots.  Its `number` is 1 more than that once
  *     it is whole, 0 while it is written.  A reader that comes late, by a whole ring, has lost samples; a writer that was put
@@ -58,6 +59,7 @@ struct hak_sample_tables {
 struct hak_sample_control {
 	_Atomic size_t distance;   /* from outside; 0: no sampling */
 	_Atomic uint32_t alive;    /* from outside */
+	_Atomic uint32_t unfiltered; /* from outside: any system call may be made */
 	_Atomic uint32_t seen, seen_at; /* `alive`, and hak_os_now() when it changed */
 	_Atomic(struct hak_sample_tables *) tables;
 };

@@ -301,6 +301,82 @@ point 'a leak is named by function' says 0 'leak_some at' "$hakmem" leaks "$chil
 point 'it comes first, with its line' sh -c "sed -n '/leak_some at/{s/.*worker.c:\([0-9]*\).*/\1/p;q}' '$work/printed' > '$work/line' &&
 	sed -n \"\$(cat '$work/line')p\" '$work/worker.c' | grep -q get.1200 && ! sed '/leak_some/q' '$work/printed' | grep -q churn"
 
+# ---- under a filter of system calls ----
+
+# It ends who makes any call but those of malloc and of the program itself: for all threads, or for one that is not the first.
+cat > "$work/filtered.c" << 'END'
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define ALLOW(number) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+static void confine(void)
+{
+	struct sock_filter program[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		ALLOW(SYS_mmap), ALLOW(SYS_munmap), ALLOW(SYS_mremap), ALLOW(SYS_madvise), ALLOW(SYS_brk), ALLOW(SYS_futex),
+		ALLOW(SYS_clock_nanosleep), ALLOW(SYS_nanosleep), ALLOW(SYS_write), ALLOW(SYS_exit_group),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS) };
+	struct sock_fprog filter = { sizeof(program) / sizeof(*program), program };
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+		exit(1);
+}
+__attribute__((noinline)) static void keep_some(void **where)
+{
+	free(*where);
+	*where = malloc(3000);
+}
+static void *work(void *argument)
+{
+	static void *kept[64];
+	free(malloc(10));
+	confine();
+	(void)!write(1, "ready\n", 6);
+	for (unsigned i = 0;; i++) {
+		keep_some(&kept[i % 64]);
+		if (i % 50 == 0)
+			usleep(1000);
+	}
+	return argument;
+}
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+	if (argc > 1)
+		work(argv);
+	pthread_create(&thread, NULL, work, NULL);
+	pause();
+}
+END
+
+is_filtered_still() {
+	kill -0 "$child" && grep -q '^State:.[^ZX]' "/proc/$child/status"
+}
+
+if compiles filtered -fno-builtin-malloc -pthread -g -O1 > "$work/said" 2>&1; then
+	for whom in all one; do
+		# shellcheck disable=SC2046
+		begin filtered "$work/filtered" $([ $whom = one ] || echo all)
+		point "filter for $whom: a profile" says 0 'samples of' "$hakmem" profile "$child" --seconds 2 \
+			-o "$work/filtered.pb.gz" --flame "$work/filtered.svg"
+		point "filter for $whom: with stacks" sh -c "grep '<title>keep_some: ' '$work/filtered.svg' && grep '<title>work: ' '$work/filtered.svg'"
+		point "filter for $whom: stat" says 0 'VmRSS: ' "$hakmem" stat "$child"
+		point "filter for $whom: map" says 0 '<svg' "$hakmem" map "$child"
+		point "filter for $whom: explain" says 0 'Decisions' "$hakmem" explain "$child"
+		point "filter for $whom: it goes on" is_filtered_still
+		end "$child"
+	done
+	point 'filter: what a trace needs ends it' says 159 'run it without its sandbox' \
+		"$hakmem" record -o "$work/filtered.trace" --library "$library" "$work/filtered" all
+else
+	skip 'under a filter of system calls' 'no such program can be made here'
+fi
+
 # ---- what is left of it, and what goes wrong ----
 
 resident() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$child/status"; }

@@ -318,8 +318,11 @@ int main(void)
 	ok(tables() == NULL, "nothing is there that nobody asked for");
 	test_chance();
 	test_each();
-	test_stack();
-	test_short_stack();
+	for (uint32_t unfiltered = 0; unfiltered <= 1; unfiltered++) {
+		memcpy((void *)(look_place("sample") + look_number("sample_unfiltered")), &unfiltered, sizeof(unfiltered));
+		test_stack();
+		test_short_stack();
+	}
 	test_family();
 	test_threads();
 	test_fork();

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <glob.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,9 @@ static int record(const char *path, const char *library, char **argv)
 		return STATUS_NO;
 	}
 	status = program_status(argv, program_wait(argv, &usage, &seconds));
+	if (status == STATUS_SIGNAL + SIGSYS)
+		complain("its filter of system calls (seccomp) may have ended it for what a trace needs: openat, fstat, mmap "
+			 "of a file, clock_gettime, gettid; run it without its sandbox, or see 'hakmem help profile'");
 	if (seconds >= 0 && status != STATUS_NOT_FOUND && status != STATUS_CANNOT_RUN && !print_summaries(path)) {
 		complain("%s: nothing was recorded; 'hakmem check -- %s' says whether HAKMEM is in effect", path,
 			 argv[0]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "remote.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -141,6 +142,26 @@ uint64_t remote_status(pid_t pid, const char *name)
 	if (file)
 		fclose(file);
 	return value;
+}
+
+/* A thread may have one of its own. */
+bool remote_is_filtered(pid_t pid)
+{
+	char path[64];
+	DIR *threads;
+	struct dirent *entry;
+	bool is_filtered = remote_status(pid, "Seccomp") != 0;
+
+	snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
+	threads = opendir(path);
+	while (threads && !is_filtered && (entry = readdir(threads)) != NULL) {
+		pid_t thread = remote_pid(entry->d_name);
+
+		is_filtered = thread != 0 && remote_status(thread, "Seccomp") != 0;
+	}
+	if (threads)
+		closedir(threads);
+	return is_filtered;
 }
 
 uint64_t remote_rss(pid_t pid) { return remote_status(pid, "VmRSS") << 10; }

@@ -44,6 +44,7 @@ size_t remote_page(void);
 
 const struct mapping *remote_find(const struct remote *remote, uint64_t at); /* NULL: nothing lies there */
 uint64_t remote_status(pid_t pid, const char *name); /* a number of /proc/PID/status; 0: not told */
+bool remote_is_filtered(pid_t pid);  /* by a filter of system calls (seccomp) */
 uint64_t remote_rss(pid_t pid);      /* VmRSS now, bytes; 0: not told */
 bool remote_is_there(pid_t pid); /* it has not ended */
 

@@ -13,6 +13,7 @@
 #define SAMPLES_FIRST ((uint64_t)512 << 10) /* bytes: the distance that one begins with who follows */
 #define SAMPLES_MOST ((uint64_t)1 << 32)
 #define SAMPLES_SETTLE_MS 100u           /* between two looks at the distance */
+#define SAMPLES_FILTER_MS 1000u          /* between two looks for filters */
 #define SAMPLES_HEAD 256u                /* bytes of a slot before its stack, at most */
 #define SAMPLES_TABLE ((size_t)16 << 20) /* bytes of the table, at most */
 
@@ -50,12 +51,26 @@ static bool write_distance(struct samples *samples, uint64_t distance)
 			    &distance, samples->view->word);
 }
 
+static void write_control(const struct samples *samples, uint32_t offset, uint32_t value)
+{
+	remote_write(samples->view->remote, control_at(samples, offset), &value, sizeof(value));
+}
+
 static void say_alive(const struct samples *samples)
 {
-	uint64_t at = control_at(samples, NUMBER(samples->view, sample_alive));
-	uint32_t alive = view_u32(samples->view, at) + 1;
+	uint32_t offset = NUMBER(samples->view, sample_alive);
 
-	remote_write(samples->view->remote, at, &alive, sizeof(alive));
+	write_control(samples, offset, view_u32(samples->view, control_at(samples, offset)) + 1);
+}
+
+/* Does it run under a filter of system calls?  One may come at any time. */
+static void say_filter(struct samples *samples)
+{
+	if (samples->filter_at && samples_now() - samples->filter_at < SAMPLES_FILTER_MS)
+		return;
+	samples->filter_at = samples_now();
+	write_control(samples, NUMBER(samples->view, sample_unfiltered),
+		      !remote_is_filtered(samples->view->remote->pid));
 }
 
 /* ---- begin and end ---- */
@@ -70,8 +85,6 @@ static const char *why_not(const struct view *view)
 	if (NUMBER(view, sample_stack) > SAMPLES_HEAD || NUMBER(view, sample_live_bytes) > SAMPLES_TABLE ||
 	    NUMBER(view, sample_slots) == 0 || NUMBER(view, sample_live_size) < view->word + 4)
 		return "its library does not make sense";
-	if (remote_status(view->remote->pid, "Seccomp") != 0) /* a filter may end the process for what a sample takes */
-		return "it runs under a filter of system calls (seccomp), which may end it for what sampling needs";
 	before = view_u32(view, at);
 	if (!starve_is_on(view, NUMBER(view, starve_profile)))
 		return NULL;
@@ -117,6 +130,7 @@ const char *samples_begin(struct samples *samples, const struct view *view, uint
 	samples->rate_at = samples_now();
 	samples->rate_from = samples->next;
 	say_alive(samples);
+	say_filter(samples);
 	if (!write_distance(samples, distance ? distance : SAMPLES_FIRST))
 		return remote_refused(view->remote);
 	return starve_on(view, NUMBER(view, starve_profile));
@@ -124,8 +138,10 @@ const char *samples_begin(struct samples *samples, const struct view *view, uint
 
 void samples_end(struct samples *samples)
 {
-	if (samples->live && !starve_off(samples->view, NUMBER(samples->view, starve_profile)))
+	if (samples->live && !starve_off(samples->view, NUMBER(samples->view, starve_profile))) {
 		write_distance(samples, 0);
+		write_control(samples, NUMBER(samples->view, sample_unfiltered), 0);
+	}
 }
 
 /* ---- reading ---- */
@@ -195,6 +211,7 @@ bool samples_read(struct samples *samples, void (*take)(void *with, const struct
 	uint64_t first = samples->next, from = count > slots && first < count - slots ? count - slots : first, lost;
 
 	say_alive(samples);
+	say_filter(samples);
 	if (count < first) /* it was cleared */
 		samples->next = first = from = count;
 	lost = from - first;

@@ -23,6 +23,7 @@ struct sample {
 double sample_weight(const struct sample *sample);
 
 struct samples {
+	uint64_t filter_at; /* when it was looked whether it has a filter of system calls */
 	const struct view *view;
 	uint64_t next;     /* number of the next sample */
 	uint64_t distance; /* in force */
