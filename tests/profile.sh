@@ -400,6 +400,14 @@ stopped() {
 point 'stopped by SIGTERM, it writes what it has' stopped
 point "samples take memory: $before, $during KiB" test "$during" -gt $((before + 600))
 point 'but for that no memory is left behind' eventually has_shrunk
+# However long the command takes from one of its last writes to the next.
+if command -v strace > "$work/which" && strace -o /dev/null true 2> "$work/said"; then
+	point 'a slow one' strace -o /dev/null -e trace=process_vm_writev -e inject=process_vm_writev:delay_exit=30000 \
+		"$hakmem" profile "$child" --seconds 1 --distance 1024 -o "$work/slow.pb.gz"
+	point 'leaves none behind either' eventually has_shrunk
+else
+	skip 'a slow one' 'strace cannot be used here'
+fi
 start_profile "$work/first.pb.gz"
 first=$profiler
 point 'one at a time' says 1 'somebody else is sampling it' "$hakmem" profile "$child" --seconds 1 -o "$work/second.pb.gz"

@@ -136,12 +136,13 @@ const char *samples_begin(struct samples *samples, const struct view *view, uint
 	return starve_on(view, NUMBER(view, starve_profile));
 }
 
+/* Hits last: with the first of them the process gives the tables back, if nobody samples any more. */
 void samples_end(struct samples *samples)
 {
-	if (samples->live && !starve_off(samples->view, NUMBER(samples->view, starve_profile))) {
-		write_distance(samples, 0);
-		write_control(samples, NUMBER(samples->view, sample_unfiltered), 0);
-	}
+	if (!samples->live || !write_distance(samples, 0))
+		return;
+	write_control(samples, NUMBER(samples->view, sample_unfiltered), 0);
+	starve_off(samples->view, NUMBER(samples->view, starve_profile));
 }
 
 /* ---- reading ---- */
