@@ -4,6 +4,7 @@
 #include <sys/auxv.h>
 
 #include "bits.h"
+#include "file.h"
 #include "geometry.h"
 #include "os.h"
 #include "say.h"
@@ -114,7 +115,7 @@ struct backtrace_maps {
 static int backtrace_next(struct backtrace_maps *maps)
 {
 	if (maps->at == maps->length) {
-		long length = hak_os_read(maps->file, maps->buffer, sizeof(maps->buffer));
+		long length = hak_file_read(maps->file, maps->buffer, sizeof(maps->buffer));
 
 		if (length <= 0)
 			return -1;
@@ -175,7 +176,7 @@ static bool backtrace_mapping(struct backtrace_maps *maps, struct backtrace_mapp
 
 static bool backtrace_find(uintptr_t address, struct backtrace_mapping *m)
 {
-	struct backtrace_maps maps = { .file = hak_os_open("/proc/self/maps") };
+	struct backtrace_maps maps = { .file = hak_file_open("/proc/self/maps") };
 	bool found = false;
 
 	memset(m, 0, sizeof(*m));
@@ -183,7 +184,7 @@ static bool backtrace_find(uintptr_t address, struct backtrace_mapping *m)
 		return false;
 	while (!found && backtrace_mapping(&maps, m))
 		found = address - m->start < m->end - m->start;
-	hak_os_close(maps.file);
+	hak_file_close(maps.file);
 	return found;
 }
 

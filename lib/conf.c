@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "file.h"
 #include "os.h"
 
 #define CONF_BLANKS " \t\r"
@@ -85,7 +86,7 @@ static bool conf_matches(const char *pattern, const char *path)
 
 static bool conf_is_program(struct hak_conf_program *program, const char *pattern)
 {
-	if (!program->is_known && !hak_os_program(program->path, sizeof(program->path)))
+	if (!program->is_known && !hak_file_program(program->path, sizeof(program->path)))
 		program->path[0] = '\0'; /* nothing matches it */
 	program->is_known = true;
 	return program->path[0] && conf_matches(pattern, program->path);
@@ -238,7 +239,7 @@ static void conf_apply(struct conf_room *room)
 
 static void conf_load(struct conf_room *room, int file)
 {
-	long length = hak_os_load(file, room->text, HAK_CONF_ROOM);
+	long length = hak_file_load(file, room->text, HAK_CONF_ROOM);
 
 	if (length < 0)
 		return;
@@ -255,11 +256,11 @@ static void conf_load_more(struct conf_room *room, const char *path)
 
 	hak_text_open(&text, room->path, sizeof(room->path));
 	hak_text_format(&text, "%s.d", path);
-	length = hak_os_list(room->path, room->names, sizeof(room->names));
+	length = hak_file_list(room->path, room->names, sizeof(room->names));
 	while (length > 0 && (name = hak_conf_next_name(room->names, (size_t)length, name)) != NULL) {
 		hak_text_open(&text, room->path, sizeof(room->path));
 		hak_text_format(&text, "%s.d/%s", path, name);
-		file = hak_os_open(room->path);
+		file = hak_file_open(room->path);
 		if (file >= 0)
 			conf_load(room, file);
 	}
@@ -279,13 +280,13 @@ HAK_FN void hak_conf_read(const char *path)
 {
 	size_t size = (sizeof(struct conf_room) + 65535) & ~(size_t)65535; /* whole pages, whatever their size */
 	struct conf_room *room;
-	int file = path ? hak_os_open(path) : -1; /* F1 */
+	int file = path ? hak_file_open(path) : -1; /* F1 */
 
 	if (file < 0)
 		return;
 	room = hak_os_map(size);
 	if (!room) {
-		hak_os_close(file);
+		hak_file_close(file);
 		return;
 	}
 	conf_load(room, file);

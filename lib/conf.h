@@ -53,7 +53,7 @@ HAK_FN bool hak_conf_finish(char *text, size_t length);
 HAK_FN void hak_conf_open(struct hak_conf *conf, char *text, struct hak_conf_program *program);
 HAK_FN bool hak_conf_next(struct hak_conf *conf, struct hak_conf_line *line); /* false: the end */
 
-/* The name behind `last` ("": the first) among names as hak_os_list gives them, of those that end in .conf; or NULL. */
+/* The name behind `last` ("": the first) among names as hak_file_list gives them, of those that end in .conf; or NULL. */
 HAK_FN const char *hak_conf_next_name(const char *names, size_t length, const char *last);
 
 HAK_FN const char *hak_conf_path(char **environment, bool is_secure); /* NULL: no file */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
+#include "file.h"
 #include "large.h"
 #include "os.h"
 #include "pool.h"
@@ -80,8 +81,8 @@ HAK_FN bool hak_limit_tell(void)
 /* The first bytes of a file, as a string; empty: it cannot be read. */
 static void limit_read(const char *path, char *text, size_t size)
 {
-	int file = hak_os_open(path);
-	long n = file >= 0 ? hak_os_load(file, text, size - 1) : 0;
+	int file = hak_file_open(path);
+	long n = file >= 0 ? hak_file_load(file, text, size - 1) : 0;
 
 	text[n > 0 ? n : 0] = '\0';
 }

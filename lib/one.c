@@ -1,8 +1,10 @@
 /* one: the release build.  Every room, bottom first, in one unit: nothing internal is exported, all can be inlined. */
 #include "fault.c"
 #include "probe.c"
+#include "call.c"
 #include "os.c"
 #include "deepbind.c"
+#include "file.c"
 #include "say.c"
 #include "journal.c"
 #include "lock.c"

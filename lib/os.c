@@ -1,20 +1,18 @@
 #include "os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "atomic.h"
+#include "call.h"
 #include "probe.h"
 
 /* The kernel's own numbers: what the builder's headers lack must not be missing at run time. */
@@ -56,49 +54,6 @@ typedef struct { long seconds, nanoseconds; } os_futex_time;
 HAK_TLS uint32_t hak_os_fake_node;
 #endif
 
-/* A system call without syscall(): libraries like torsocks put their own in its place, and allocate in it.  Below zero: the
- * error. */
-#if defined(__x86_64__) && defined(__LP64__)
-static long os_ask(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-
-	__asm__ volatile("syscall"
-	                 : "+a"(number)
-	                 : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-	                 : "rcx", "r11", "memory");
-	return number;
-}
-#elif defined(__aarch64__) && defined(__LP64__)
-static long os_ask(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-	return x0;
-}
-#else
-static long os_ask(long number, long a, long b, long c, long d, long e, long f)
-{
-	long result = syscall(number, a, b, c, d, e, f);
-
-	return result == -1 ? -errno : result;
-}
-#endif
-
-static long os_call6(long number, long a, long b, long c, long d, long e, long f)
-{
-	enum hak_fault_call what = number == SYS_futex ? HAK_FAULT_FUTEX : number == SYS_write ? HAK_FAULT_WRITE : HAK_FAULT_FILE;
-	int saved = errno;
-	long result = hak_fault(what) ? -errno : os_ask(number, a, b, c, d, e, f);
-
-	errno = saved;
-	return result;
-}
-
-static long os_call(long number, long a, long b, long c, long d) { return os_call6(number, a, b, c, d, 0, 0); }
-
 HAK_FN size_t hak_os_page_size(void)
 {
 	size_t size = getauxval(AT_PAGESZ);
@@ -114,7 +69,7 @@ HAK_FN uint64_t hak_os_random(void)
 {
 	static uint64_t state;
 	const char *given = (const char *)getauxval(AT_RANDOM);
-	uint64_t half[2] = { (uintptr_t)&half, (uintptr_t)&os_ask }; /* what address randomisation gives */
+	uint64_t half[2] = { (uintptr_t)&half, (uintptr_t)&hak_call6 }; /* what address randomisation gives */
 	uint64_t x;
 
 	if (state == 0 && given)
@@ -132,7 +87,7 @@ HAK_FN uint64_t hak_os_secret(void)
 	uint64_t secret = 0;
 
 #ifdef SYS_getrandom
-	if (os_call(SYS_getrandom, (long)&secret, sizeof(secret), 1 /* GRND_NONBLOCK */, 0) == sizeof(secret))
+	if (hak_call(SYS_getrandom, (long)&secret, sizeof(secret), 1 /* GRND_NONBLOCK */, 0) == sizeof(secret))
 		return secret;
 #endif
 	return hak_os_random();
@@ -160,8 +115,8 @@ static uint64_t os_clock(clockid_t clock)
 
 HAK_FN uint64_t hak_os_clock(void) { return os_clock(CLOCK_MONOTONIC); }
 HAK_FN uint64_t hak_os_time(void) { return os_clock(CLOCK_REALTIME); }
-HAK_FN uint32_t hak_os_pid(void) { return (uint32_t)os_call(SYS_getpid, 0, 0, 0, 0); }
-HAK_FN uint32_t hak_os_parent(void) { return (uint32_t)os_call(SYS_getppid, 0, 0, 0, 0); }
+HAK_FN uint32_t hak_os_pid(void) { return (uint32_t)hak_call(SYS_getpid, 0, 0, 0, 0); }
+HAK_FN uint32_t hak_os_parent(void) { return (uint32_t)hak_call(SYS_getppid, 0, 0, 0, 0); }
 
 /* ---- the node ---- */
 
@@ -244,6 +199,17 @@ HAK_FN void *hak_os_map(size_t size)
 	if (p == MAP_FAILED)
 		return NULL;
 	hak_probe_2(hakmem, map, p, size);
+	return p;
+}
+
+HAK_FN void *hak_os_map_wiped(size_t size)
+{
+	void *p = hak_os_map(size);
+	int saved = errno;
+
+	if (p)
+		madvise(p, size, MADV_WIPEONFORK);
+	errno = saved;
 	return p;
 }
 
@@ -351,7 +317,7 @@ HAK_FN bool hak_os_protect_none(void *at, size_t size) { return os_protect(at, s
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 {
 	os_futex_time t = { (long)(milliseconds / 1000), (long)(milliseconds % 1000 * 1000000) };
-	long result = os_call(SYS_futex, (long)word, OS_FUTEX_WAIT, (long)value, (long)&t);
+	long result = hak_call(SYS_futex, (long)word, OS_FUTEX_WAIT, (long)value, (long)&t);
 
 	return result == 0 || result == -EAGAIN;
 }
@@ -361,7 +327,7 @@ HAK_FN bool hak_os_is_readable(const void *p)
 {
 	os_futex_time none = { 0, 0 };
 
-	return os_call(SYS_futex, (long)((uintptr_t)p & ~(uintptr_t)3), OS_FUTEX_WAIT, 0x5bd1e995, (long)&none) != -EFAULT;
+	return hak_call(SYS_futex, (long)((uintptr_t)p & ~(uintptr_t)3), OS_FUTEX_WAIT, 0x5bd1e995, (long)&none) != -EFAULT;
 }
 
 /* Sandboxes kill for gettid.  glibc keeps the number where its mutexes find it. */
@@ -377,21 +343,21 @@ HAK_FN uint32_t hak_os_thread_unasked(void)
 	}
 	return id;
 #else
-	long id = os_call(SYS_gettid, 0, 0, 0, 0);
+	long id = hak_call(SYS_gettid, 0, 0, 0, 0);
 
 	return id > 0 ? (uint32_t)id : 0;
 #endif
 }
 
-HAK_FN bool hak_os_is_main_thread(void) { return os_call(SYS_gettid, 0, 0, 0, 0) == os_call(SYS_getpid, 0, 0, 0, 0); }
+HAK_FN bool hak_os_is_main_thread(void) { return hak_call(SYS_gettid, 0, 0, 0, 0) == hak_call(SYS_getpid, 0, 0, 0, 0); }
 
-HAK_FN uint32_t hak_os_thread(void) { return (uint32_t)os_call(SYS_gettid, 0, 0, 0, 0); }
+HAK_FN uint32_t hak_os_thread(void) { return (uint32_t)hak_call(SYS_gettid, 0, 0, 0, 0); }
 
 /* The kernel reads, page by page, and stops where it cannot. */
 HAK_FN size_t hak_os_copy(void *to, const void *from, size_t size)
 {
 	struct iovec local = { to, size }, remote = { (void *)(uintptr_t)from, size };
-	long copied = os_call6(SYS_process_vm_readv, os_call(SYS_getpid, 0, 0, 0, 0), (long)&local, 1, (long)&remote, 1, 0);
+	long copied = hak_call6(SYS_process_vm_readv, hak_call(SYS_getpid, 0, 0, 0, 0), (long)&local, 1, (long)&remote, 1, 0);
 
 	return copied > 0 ? (size_t)copied : 0;
 }
@@ -429,207 +395,14 @@ HAK_FN void hak_os_rest(void)
 
 HAK_FN void hak_os_wake_one(void *word)
 {
-	os_call(SYS_futex, (long)word, OS_FUTEX_WAKE, 1, 0);
-}
-
-/* ---- files ---- */
-
-static int os_open(const char *path, int flags)
-{
-	/* NONBLOCK: a pipe of that name must not stop the process */
-	long file = os_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0);
-
-	return file < 0 ? -1 : (int)file;
-}
-
-HAK_FN int hak_os_open(const char *path) { return os_open(path, 0); }
-
-HAK_FN void hak_os_close(int file) { os_call(SYS_close, file, 0, 0, 0); }
-
-HAK_FN long hak_os_read(int file, char *buffer, size_t size)
-{
-	return os_call(SYS_read, file, (long)buffer, (long)size, 0);
-}
-
-/* Of a file one read fills the buffer, or comes to the end. */
-HAK_FN long hak_os_load(int file, char *buffer, size_t size)
-{
-	long length = os_call(SYS_read, file, (long)buffer, (long)size, 0);
-
-	hak_os_close(file);
-	return length < 0 ? -1 : length;
-}
-
-/* As the kernel lays an entry down. */
-struct os_entry {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
-
-/* Entries of a directory, `length` bytes, to the front of their buffer as bare names; returns the bytes of these. */
-static size_t os_keep_names(char *buffer, size_t length)
-{
-	size_t used = 0;
-
-	for (size_t at = 0; at + offsetof(struct os_entry, name) < length;) {
-		const char *name = buffer + at + offsetof(struct os_entry, name);
-		size_t name_length = strlen(name) + 1;
-		uint16_t step;
-
-		memcpy(&step, buffer + at + offsetof(struct os_entry, length), sizeof(step));
-		memmove(buffer + used, name, name_length); /* a name is shorter than its entry */
-		used += name_length;
-		at += step;
-	}
-	return used;
-}
-
-HAK_FN long hak_os_list(const char *path, char *buffer, size_t size)
-{
-	int file = os_open(path, O_DIRECTORY);
-	long length = -1, used = 0;
-
-	while (file >= 0 && (length = os_call(SYS_getdents64, file, (long)(buffer + used), (long)size - used, 0)) > 0)
-		used += (long)os_keep_names(buffer + used, (size_t)length);
-	if (file >= 0)
-		hak_os_close(file);
-	return length < 0 && used == 0 ? -1 : used;
-}
-
-HAK_FN bool hak_os_program(char *path, size_t size)
-{
-	long length = os_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path, (long)size - 1);
-
-	if (length <= 0)
-		return false;
-	path[length] = '\0';
-	return true;
-}
-
-/* ---- a file that is written as memory ---- */
-
-#define OS_FILE_HIGH 900 /* out of the way of programs that close or count theirs */
-
-HAK_FN bool hak_os_directory(char *path, size_t size)
-{
-	long length = os_call(SYS_getcwd, (long)path, (long)size, 0, 0);
-
-	return length > 0 && path[0] == '/';
-}
-
-HAK_FN int hak_os_create(const char *path, bool is_new)
-{
-	long flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (is_new ? O_CREAT | O_EXCL : 0);
-	long file = os_call(SYS_openat, AT_FDCWD, (long)path, flags, 0600);
-	int saved = errno, high;
-
-	if (file < 0)
-		return file == -EEXIST ? HAK_OS_EXISTS : -1;
-	high = fcntl((int)file, F_DUPFD_CLOEXEC, OS_FILE_HIGH);
-	errno = saved;
-	if (high < 0)
-		return (int)file;
-	hak_os_close((int)file);
-	return high;
-}
-
-HAK_FN void hak_os_identify(int file, struct hak_os_file_id *id)
-{
-	struct stat is = { .st_ino = 0 };
-	int saved = errno;
-
-	if (fstat(file, &is) != 0)
-		errno = saved;
-	id->device = is.st_dev;
-	id->inode = is.st_ino;
-}
-
-HAK_FN bool hak_os_is_file(int file, const struct hak_os_file_id *id)
-{
-	struct hak_os_file_id now;
-
-	hak_os_identify(file, &now);
-	return now.inode != 0 && now.inode == id->inode && now.device == id->device;
-}
-
-/* The C library's own are cancellation points. */
-#if defined(__LP64__) && defined(SYS_fallocate) && defined(SYS_pwrite64)
-static bool os_allocate(int file, uint64_t at, size_t size, bool *is_known)
-{
-	long result = os_call(SYS_fallocate, file, 0, (long)at, (long)size);
-
-	*is_known = result != -EOPNOTSUPP;
-	return result == 0;
-}
-
-static bool os_write_at(int file, uint64_t at, const void *bytes, size_t size)
-{
-	return os_call(SYS_pwrite64, file, (long)bytes, (long)size, (long)at) == (long)size;
-}
-#else
-static bool os_allocate(int file, uint64_t at, size_t size, bool *is_known)
-{
-	bool ok = fallocate(file, 0, (off_t)at, (off_t)size) == 0;
-
-	*is_known = ok || errno != EOPNOTSUPP;
-	return ok;
-}
-
-static bool os_write_at(int file, uint64_t at, const void *bytes, size_t size)
-{
-	return pwrite(file, bytes, size, (off_t)at) == (ssize_t)size;
-}
-#endif
-
-/* Who writes to memory for which the disk has no room gets a signal, and so does who makes a file longer than it may be. */
-static bool os_make_room(int file, uint64_t at, size_t size)
-{
-	static const char zeros[4096];
-	struct rlimit limit;
-	bool is_known;
-
-	if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < at + size)
-		return false;
-	if (os_allocate(file, at, size, &is_known))
-		return true;
-	for (size_t done = 0; !is_known && done < size; done += sizeof(zeros))
-		if (!os_write_at(file, at + done, zeros, sizeof(zeros)))
-			return false;
-	return !is_known;
-}
-
-HAK_FN void *hak_os_map_file(int file, uint64_t at, size_t size)
-{
-	int saved = errno;
-	void *p = MAP_FAILED;
-
-	if (!hak_fault(HAK_FAULT_MAP) && os_make_room(file, at, size))
-		p = mmap(NULL, size, OS_RW, MAP_SHARED, file, (off_t)at);
-	if (p != MAP_FAILED)
-		madvise(p, size, MADV_DONTFORK);
-	errno = saved;
-	return p == MAP_FAILED ? NULL : p;
-}
-
-HAK_FN void *hak_os_map_wiped(size_t size)
-{
-	void *p = hak_os_map(size);
-	int saved = errno;
-
-	if (p)
-		madvise(p, size, MADV_WIPEONFORK);
-	errno = saved;
-	return p;
+	hak_call(SYS_futex, (long)word, OS_FUTEX_WAKE, 1, 0);
 }
 
 HAK_FN void hak_os_write(const char *text, size_t length)
 {
 	while (length > 0) {
 		/* not write(): that is a cancellation point */
-		long n = os_call(SYS_write, STDERR_FILENO, (long)text, (long)length, 0);
+		long n = hak_call(SYS_write, STDERR_FILENO, (long)text, (long)length, 0);
 		if (n == -EINTR)
 			continue;
 		if (n <= 0)

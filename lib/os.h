@@ -1,4 +1,4 @@
-/* os: the only system calls.  Floor 1.
+/* os: memory, waiting, clocks and other system calls; those about files are in file.  Floor 1.
  *
  * No function here changes errno; results come back as values.  Sizes are bytes, a multiple of the page size
  * where a range is meant.  Each call can be made to fail: fault. */
@@ -27,6 +27,7 @@ HAK_FN uint32_t hak_os_pid(void);
 HAK_FN uint32_t hak_os_parent(void);
 
 HAK_FN void *hak_os_map(size_t size);                             /* anywhere; NULL if refused */
+HAK_FN void *hak_os_map_wiped(size_t size);                       /* zero in a forked child, Linux 4.14; NULL: refused */
 HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size);   /* there and nowhere else; replaces nothing */
 HAK_FN bool hak_os_unmap(void *at, size_t size);
 HAK_FN bool hak_os_is_mapped(const void *p);                      /* something lies in p's page */
@@ -51,26 +52,6 @@ HAK_FN size_t hak_os_copy(void *to, const void *from, size_t size);
 HAK_FN size_t hak_os_copy_unasked(void *to, const void *from, size_t size); /* by futex */
 HAK_FN void hak_os_rest(void); /* a millisecond, by futex: sandboxes know it */
 HAK_FN void hak_os_wake_one(void *word);
-
-/* Files, at start and when dying.  Bytes, at most size; -1: it cannot be read.  None of these is a cancellation point. */
-HAK_FN int hak_os_open(const char *path); /* to read; -1: it is not there */
-HAK_FN void hak_os_close(int file);
-HAK_FN long hak_os_read(int file, char *buffer, size_t size);         /* bytes; not above 0: the end */
-HAK_FN long hak_os_load(int file, char *buffer, size_t size);         /* all of it; closes it */
-HAK_FN long hak_os_list(const char *path, char *buffer, size_t size); /* a directory's names, a NUL behind each */
-HAK_FN bool hak_os_program(char *path, size_t size);                  /* the executable's, as the kernel knows it */
-
-/* A file that is written as memory: a trace (record.h). */
-#define HAK_OS_EXISTS (-2)
-struct hak_os_file_id {
-	uint64_t device, inode;
-};
-HAK_FN bool hak_os_directory(char *path, size_t size); /* the current one */
-HAK_FN int hak_os_create(const char *path, bool is_new); /* HAK_OS_EXISTS: it should be new; -1: it cannot be written */
-HAK_FN void hak_os_identify(int file, struct hak_os_file_id *id);
-HAK_FN bool hak_os_is_file(int file, const struct hak_os_file_id *id); /* is it still that file? */
-HAK_FN void *hak_os_map_file(int file, uint64_t at, size_t size); /* with room on the disk; not for children; NULL: refused */
-HAK_FN void *hak_os_map_wiped(size_t size);                       /* zero in a forked child, Linux 4.14; NULL: refused */
 
 HAK_FN void hak_os_write(const char *text, size_t length); /* to standard error, all of it or as much as goes */
 HAK_FN HAK_NORETURN void hak_os_abort(void);

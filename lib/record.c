@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
+#include "file.h"
 #include "os.h"
 #include "say.h"
 #include "starve.h"
@@ -28,7 +29,7 @@ struct record_slot {
 struct record {
 	_Atomic uint32_t state; /* enum record_state */
 	int file;
-	struct hak_os_file_id id;
+	struct hak_file_id id;
 	char path[RECORD_PATH + 32]; /* of the file */
 	_Atomic uint64_t number;     /* of the last event */
 	_Atomic uint32_t chunks;
@@ -62,17 +63,17 @@ static void record_create(void)
 {
 	struct hak_text text;
 
-	record->file = HAK_OS_EXISTS;
-	for (unsigned i = 0; i < RECORD_TRIES && record->file == HAK_OS_EXISTS; i++) {
+	record->file = HAK_FILE_EXISTS;
+	for (unsigned i = 0; i < RECORD_TRIES && record->file == HAK_FILE_EXISTS; i++) {
 		hak_text_open(&text, record->path, sizeof(record->path));
 		hak_text_string(&text, record_path);
 		if (i > 0)
 			hak_text_format(&text, ".%u", hak_os_pid());
 		if (i > 1)
 			hak_text_format(&text, ".%u", i);
-		record->file = hak_os_create(record->path, true);
+		record->file = hak_file_create(record->path, true);
 	}
-	hak_os_identify(record->file, &record->id);
+	hak_file_identify(record->file, &record->id);
 }
 
 static void record_write_head(char *chunk)
@@ -85,19 +86,19 @@ static void record_write_head(char *chunk)
 				       hak_os_time(),
 				       ""};
 
-	hak_os_program(head.program, sizeof(head.program));
+	hak_file_program(head.program, sizeof(head.program));
 	memcpy(chunk, &head, sizeof(head));
 }
 
 /* A chunk of the file; NULL: none can be had.  A program may have closed our file, and opened one of its own there. */
 static char *record_map(uint32_t n)
 {
-	if (!hak_os_is_file(record->file, &record->id)) {
-		record->file = hak_os_create(record->path, false);
-		if (!hak_os_is_file(record->file, &record->id))
+	if (!hak_file_is_same(record->file, &record->id)) {
+		record->file = hak_file_create(record->path, false);
+		if (!hak_file_is_same(record->file, &record->id))
 			return NULL;
 	}
-	return hak_os_map_file(record->file, (uint64_t)n * HAK_RECORD_CHUNK, HAK_RECORD_CHUNK);
+	return hak_file_map(record->file, (uint64_t)n * HAK_RECORD_CHUNK, HAK_RECORD_CHUNK);
 }
 
 /* A child or a program that was executed does this at its first event, when it has one thread. */
@@ -299,7 +300,7 @@ static void record_set_path(const char *path)
 	struct hak_text text;
 	size_t length = 0;
 
-	if (path[0] != '/' && hak_os_directory(record_path, sizeof(record_path)))
+	if (path[0] != '/' && hak_file_directory(record_path, sizeof(record_path)))
 		length = strlen(record_path);
 	hak_text_open(&text, record_path + length, sizeof(record_path) - length);
 	hak_text_format(&text, "%s%s", length ? "/" : "", path);

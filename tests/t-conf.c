@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "capture.h"
+#include "file.h"
 #include "os.h"
 
 static char directory[] = "/tmp/hakmem-conf.XXXXXX";
@@ -161,7 +162,7 @@ static void check_own_section(const void *with)
 	struct hak_text out;
 
 	(void)with;
-	need(hak_os_program(path, sizeof(path)));
+	need(hak_file_program(path, sizeof(path)));
 	hak_text_open(&out, text, sizeof(text));
 	hak_text_format(&out, "[exe=/bin/nothing]\nfc_cap=1\n[exe=%s]\nfc_refill=2\nmode=pass\n", path);
 	read_text(text);

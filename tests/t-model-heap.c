@@ -13,6 +13,7 @@
 /* The lower rooms are not what is looked at: they run without a switch. */
 #define hak_model_step() ((void)0)
 #include "../lib/probe.c"
+#include "../lib/call.c"
 #include "../lib/os.c"
 #include "../lib/say.c"
 #include "../lib/journal.c"

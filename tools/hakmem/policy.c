@@ -10,7 +10,7 @@
 
 #include "command.h"
 #include "conf.h"
-#include "os.h"
+#include "file.h"
 
 #define POLICY_FILES 1024 /* so many names are remembered */
 
@@ -72,9 +72,9 @@ static bool policy_take_file(const struct policy *policy, const char *path, stru
 	int file;
 
 	snprintf(name, sizeof(name), "%s%s", policy->root, path);
-	file = text ? hak_os_open(name) : -1;
+	file = text ? hak_file_open(name) : -1;
 	if (file >= 0)
-		length = hak_os_load(file, text, HAK_CONF_ROOM);
+		length = hak_file_load(file, text, HAK_CONF_ROOM);
 	if (length >= 0 && policy_file_count < POLICY_FILES) {
 		if (!hak_conf_finish(text, (size_t)length)) {
 			complain("%s: what is behind %zu bytes is ignored", path, HAK_CONF_ROOM);
@@ -94,7 +94,7 @@ static void policy_take_directory(const struct policy *policy, const char *path,
 	long length;
 
 	snprintf(full, sizeof(full), "%s%s.d", policy->root, path);
-	length = names ? hak_os_list(full, names, HAK_CONF_ROOM) : -1;
+	length = names ? hak_file_list(full, names, HAK_CONF_ROOM) : -1;
 	while (length > 0 && (name = hak_conf_next_name(names, (size_t)length, name)) != NULL) {
 		snprintf(full, sizeof(full), "%s.d/%s", path, name);
 		if (!policy_take_file(policy, full, program)) {
