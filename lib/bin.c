@@ -318,9 +318,11 @@ HAK_FN size_t hak_bin_purge(struct hak_heap *heap)
 	return bytes;
 }
 
-/* What the out-cache holds. */
+/* What the out-cache holds.  Its blocks were counted when they went there (hak_guard_passed); these are not handed out. */
 static HAK_COLD void bin_give_outs(struct hak_heap *heap, unsigned class, unsigned n)
 {
+	if (heap == hak_thread.inside && hak_thread.until_guarded > 0)
+		hak_thread.until_guarded += n;
 	for (; n > 0; n--)
 		hak_bin_put(&heap->bins[class], heap->outs->array[class][n]);
 	heap->outs->cache[class].top = heap->outs->array[class];

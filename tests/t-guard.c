@@ -301,6 +301,19 @@ static void mixes(void)
 	is_rate("mixed", 200000, before);
 }
 
+/* Of a size that is seldom asked for the cache is emptied between two requests. */
+static void is_seldom(void)
+{
+	uint64_t before = samples();
+
+	for (int i = 0; i < 200000; i++) {
+		drop(take(2000)); /* each a cold call */
+		if (i % 400 == 0)
+			drop(take(32));
+	}
+	is_rate("a size that is seldom asked for", 200500, before);
+}
+
 /* Each of the places of a loop that allocate is chosen: no place's turn is tied to the length of a batch. */
 static void hits_all_places(void)
 {
@@ -417,6 +430,7 @@ static const struct point {
 	{ "one in 100 of pairs of malloc and free", in_pairs, "100", "255", NULL, 0 },
 	{ "one in 100 of blocks that stay", grows, "100", "255", NULL, 0 },
 	{ "one in 100 of random blocks", mixes, "100", "255", NULL, 0 },
+	{ "one in 100 though a cache is emptied unused", is_seldom, "100", "255", NULL, 0 },
 	{ "all places of a loop", hits_all_places, "100", "255", NULL, 0 },
 	{ "a write behind", writes_behind, "1", "255", "write at *: overflow, 0 bytes behind a block of 112 bytes at *",
 	  IN_CHANGE | IN_TAKE },
