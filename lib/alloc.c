@@ -7,6 +7,7 @@
 
 #include "background.h"
 #include "batch.h"
+#include "check.h"
 #include "guard.h"
 #include "large.h"
 #include "libc.h"
@@ -182,6 +183,8 @@ HAK_FN struct hak_heap *hak_alloc_heap(void)
 /* Back, if it was borrowed. */
 HAK_FN void hak_alloc_leave(struct hak_heap *heap)
 {
+	if (HAK_HARD)
+		hak_check_now(heap);
 	if (hak_unlikely(heap != hak_thread.inside)) {
 		hak_remote_leave(heap);
 		return;
@@ -522,7 +525,7 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 
 /* ---- calloc ---- */
 
-#define ALLOC_ZERO_ASK 16384u /* from here on it pays to ask whether the memory is zero already */
+#define ALLOC_ZERO_ASK HAK_HARD_OR(16384u, 4097u) /* from here on it pays to ask whether the memory is zero already */
 
 /* A block of a cached class; its memory may be known to be zero. */
 static void *alloc_zeroed_class(size_t size, bool *zero)

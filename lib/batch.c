@@ -7,13 +7,13 @@
 #include "superslab.h"
 #include "tunables.h"
 
-#define BATCH_TICK_MS 100u
+#define BATCH_TICK_MS HAK_HARD_OR(100u, 1u)
 #define BATCH_TELL ((size_t)4 << 20) /* each time that regret passes a multiple of it is a decision in the journal */
 #define BATCH_REGRET_MS 1000u
 #define BATCH_TENDED ((size_t)64 << 20) /* more may be dirty where a thread gives back what is old */
 #define BATCH_REGRET_LEAST ((size_t)4 << 20)
 #define BATCH_HUGE_SPARE 2u   /* free slabs for whose sake a huge page is not broken up by age */
-#define BATCH_PAUSE_MS 10000u /* after the kernel refused: locked memory, most often */
+#define BATCH_PAUSE_MS HAK_HARD_OR(10000u, 10u) /* after the kernel refused: locked memory, most often */
 
 static _Atomic size_t batch_top;       /* no dirty slabs at or above this slot, as far as known */
 static _Atomic uint32_t batch_last;    /* time of the last tick */

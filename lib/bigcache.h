@@ -8,7 +8,7 @@
 
 #include "cc.h"
 
-#define HAK_BIGCACHE_PLACES 64u
+#define HAK_BIGCACHE_PLACES HAK_HARD_OR(64u, 8u)
 
 struct hak_extent {
 	size_t slot, slots; /* slots == 0: none */

@@ -10,10 +10,10 @@
 #include "say.h"
 #include "superslab.h"
 
-#define BIN_EMPTY_KEPT 1u   /* wholly free slabs of a class that a heap keeps */
-#define BIN_PREFILL_MOST 4u /* slabs taken at once */
-#define BIN_GUARD_EACH 4u   /* one span in so many is followed by a guard, with HAKMEM_SECURE=2 */
-#define BIN_AHEAD 8u        /* heads are prefetched that many blocks ahead */
+#define BIN_EMPTY_KEPT HAK_HARD_OR(1u, 0u)   /* wholly free slabs of a class that a heap keeps */
+#define BIN_PREFILL_MOST HAK_HARD_OR(4u, 1u) /* slabs taken at once */
+#define BIN_GUARD_EACH HAK_HARD_OR(4u, 1u)   /* one span in so many is followed by a guard, with HAKMEM_SECURE=2 */
+#define BIN_AHEAD 8u                         /* heads are prefetched that many blocks ahead */
 
 /* ---- the warm pool: a bin's list of slabs with free blocks ---- */
 
@@ -94,7 +94,7 @@ static void bin_give_slab(struct hak_bin *bin, struct hak_slab *slab)
 
 static HAK_NOINLINE void bin_slab_emptied(struct hak_bin *bin, struct hak_slab *slab)
 {
-	if (bin->empty >= BIN_EMPTY_KEPT) {
+	if (bin->empty + 1u > BIN_EMPTY_KEPT) {
 		bin_give_slab(bin, slab);
 		return;
 	}

@@ -2,16 +2,17 @@
 
 #include "journal.h"
 
-#define CAPACITY_MOST 255u                     /* places of a cache */
-#define CAPACITY_ONE_WAY 31u                   /* places of a cache that only overflows, or only underflows */
+#define CAPACITY_MOST HAK_HARD_OR(255u, 1u)    /* places of a cache */
+#define CAPACITY_ONE_WAY HAK_HARD_OR(31u, 1u)  /* places of a cache that only overflows, or only underflows */
 #define CAPACITY_CLASS_BYTES ((size_t)4 << 20) /* that one cache may hold */
 #define CAPACITY_HEAP_BYTES ((size_t)6 << 20)  /* that all caches of a heap may hold */
 
 static unsigned capacity_start(unsigned class)
 {
 	size_t size = hak_classes[class].size;
+	unsigned start = size <= HAK_TINY_MAX ? 15 : size <= 8192 ? 7 : 3;
 
-	return size <= HAK_TINY_MAX ? 15 : size <= 8192 ? 7 : 3;
+	return start < CAPACITY_MOST ? start : CAPACITY_MOST;
 }
 
 static unsigned capacity_most(unsigned class)

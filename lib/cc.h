@@ -80,6 +80,12 @@
 #define hak_assert(x) ((void)sizeof(x))
 #endif
 
+/* A size or a rate, and what it is with --enable-hard, for tests: every cache holds one block, what is seldom is often. */
+#ifndef HAK_HARD
+#define HAK_HARD 0
+#endif
+#define HAK_HARD_OR(usual, hard) (HAK_HARD ? (hard) : (usual))
+
 /* ThreadSanitizer is on: it allows mappings at few addresses, and wants atomics to be seen as such. */
 #if defined(__SANITIZE_THREAD__)
 #define HAK_TSAN 1

@@ -1,6 +1,8 @@
 #include "check.h"
 
+#include "os.h"
 #include "pool.h"
+#include "say.h"
 #include "superslab.h"
 
 /* ---- the pool ---- */
@@ -128,4 +130,40 @@ HAK_FN enum hak_check hak_check_heap(const struct hak_heap *heap)
 			return bad;
 	}
 	return HAK_CHECK_OK;
+}
+
+/* ---- at cold paths: --enable-hard ---- */
+
+#define CHECK_FIRST 4096u /* cold calls of the process that are all followed by a walk; then it is one in .. */
+#define CHECK_EACH 512u
+#define CHECK_WALKS 3
+
+/* Nobody else may take slabs meanwhile: as long as there is one heap, a breach that stays is one. */
+static enum hak_check check_alone(void)
+{
+	enum hak_check bad = HAK_CHECK_OK;
+
+	for (int i = 0; i < CHECK_WALKS && hak_heap_count() == 1 && !hak_setting(batch_bg); i++) {
+		bad = hak_check_pool();
+		if (!bad)
+			return bad;
+	}
+	return hak_heap_count() == 1 ? bad : HAK_CHECK_OK;
+}
+
+HAK_FN void hak_check_now(const struct hak_heap *heap)
+{
+	static _Atomic uint32_t calls;
+	uint32_t call = hak_fetch_add(&calls, 1, relaxed);
+	enum hak_check bad;
+
+	if (call >= CHECK_FIRST && call % CHECK_EACH != 0)
+		return;
+	bad = hak_check_heap(heap);
+	if (!bad)
+		bad = check_alone();
+	if (!bad)
+		return;
+	hak_say_line("check %u of heap %u failed", (unsigned)bad, (unsigned)heap->id);
+	hak_os_abort();
 }

@@ -10,7 +10,7 @@
 #include "superslab.h"
 #include "tunables.h"
 
-#define LARGE_PIECES 4u /* extents that one block is made of at a time */
+#define LARGE_PIECES HAK_HARD_OR(4u, 2u) /* extents that one block is made of at a time */
 
 HAK_DEF struct hak_large_use hak_large_use;
 

@@ -4,7 +4,7 @@
 #include "os.h"
 
 #ifndef LOCK_SPINS
-#define LOCK_SPINS 100
+#define LOCK_SPINS HAK_HARD_OR(100, 1)
 #define LOCK_PATIENCE_MS 1000u /* spent waiting in vain until the holder is given up */
 #endif
 #define LOCK_WAIT_MS 100u

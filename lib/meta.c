@@ -6,7 +6,7 @@
 #include "os.h"
 
 #define META_FIRST ((size_t)64 << 10) /* in .bss: a small program maps nothing for metadata */
-#define META_CHUNK ((size_t)512 << 10)
+#define META_CHUNK ((size_t)HAK_HARD_OR(512, 64) << 10)
 
 static char meta_first_bytes[META_FIRST] HAK_SPARSE HAK_ALIGNED(HAK_LINE);
 static struct hak_meta_chunk meta_first = { 0, META_FIRST, meta_first_bytes, NULL };

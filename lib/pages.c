@@ -8,7 +8,7 @@
 enum pages_thp { THP_NEVER, THP_AUTO, THP_ALWAYS };
 enum pages_prefault { PREFAULT_OFF, PREFAULT_POPULATE, PREFAULT_TOUCH, PREFAULT_AUTO };
 
-#define PAGES_HEAP_LEAST 16u /* SuperSlabs without huge pages, before the first with */
+#define PAGES_HEAP_LEAST HAK_HARD_OR(16u, 2u) /* SuperSlabs without huge pages, before the first with */
 
 static _Atomic uint32_t pages_huge_begun, pages_prefault_begun; /* a word: riscv64 cannot exchange less by itself */
 static _Atomic bool pages_no_thp, pages_no_populate; /* the kernel does not know it */

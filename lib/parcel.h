@@ -18,6 +18,8 @@
 #include "cc.h"
 #include "geometry.h"
 
+#define HAK_PARCEL_LIMIT HAK_HARD_OR(HAK_PARCEL_BLOCKS, 2u)
+
 struct hak_parcel {
 	_Atomic(struct hak_parcel *) next;
 	uint32_t tag; /* of the heap it is for */
@@ -46,7 +48,7 @@ HAK_HOT struct hak_parcel *hak_inbox_take_all(hak_inbox *inbox)
 HAK_HOT void hak_parcel_open(struct hak_parcel *parcel, uint32_t owner)
 {
 	parcel->tag = owner << HAK_TAG_SHIFT;
-	parcel->limit = HAK_PARCEL_BLOCKS;
+	parcel->limit = HAK_PARCEL_LIMIT;
 	parcel->count = 0;
 }
 

@@ -9,12 +9,12 @@
 #include "probe.h"
 #include "remote.h"
 
-#define REFILL_IDLE_TICKS 256u                /* cold calls between two looks for caches that nobody uses */
-#define REFILL_INSIDE_TICKS 64u               /* cold calls between looks at what is free inside slabs */
-#define REFILL_INSIDE_LEAST ((size_t)8 << 20) /* free bytes inside slabs from which pages go back */
-#define REFILL_INSIDE_MS 1000u                /* what is wanted back within that time .. */
-#define REFILL_JOINT_BYTES 16384u             /* that a joint class hands out before its neighbours get slabs */
-#define REFILL_INSIDE_PAUSE_MS 10000u         /* .. stops it for that long */
+#define REFILL_IDLE_TICKS HAK_HARD_OR(256u, 3u)   /* cold calls between two looks for caches that nobody uses */
+#define REFILL_INSIDE_TICKS HAK_HARD_OR(64u, 16u) /* cold calls between looks at what is free inside slabs */
+#define REFILL_INSIDE_LEAST ((size_t)HAK_HARD_OR(8, 1) << 20) /* free bytes inside slabs from which pages go back */
+#define REFILL_INSIDE_MS 1000u                    /* what is wanted back within that time .. */
+#define REFILL_INSIDE_PAUSE_MS HAK_HARD_OR(10000u, 10u) /* .. stops it for that long */
+#define REFILL_JOINT_BYTES 16384u                 /* that a joint class hands out before its neighbours get slabs */
 
 /* ---- the heap looks after itself ---- */
 

@@ -6,8 +6,9 @@
 #include "misuse.h"
 #include "say.h"
 
-#define REMOTE_SEND_TICKS 64u  /* cold calls until parcels that are not full are sent too */
-#define REMOTE_INBOX_MOST 128u /* parcels in an inbox from which its heap is visited */
+#define REMOTE_SEND_TICKS HAK_HARD_OR(64u, 2u)  /* cold calls until parcels that are not full are sent too */
+#define REMOTE_TICKS HAK_HARD_OR(256u, 2u)      /* cold calls between looks at what is old */
+#define REMOTE_INBOX_MOST HAK_HARD_OR(128u, 1u) /* parcels in an inbox from which its heap is visited */
 
 static struct hak_parcel *remote_get_parcel(struct hak_heap *heap, uint32_t owner)
 {
@@ -187,7 +188,7 @@ HAK_FN void hak_remote_tick(struct hak_heap *heap)
 	heap->ticks++;
 	if (heap->ticks - heap->sent_ticks >= REMOTE_SEND_TICKS)
 		remote_push_all(heap);
-	if (heap->ticks % 256 == 0) {
+	if (heap->ticks % REMOTE_TICKS == 0) {
 		hak_batch_tick();
 		hak_large_tick();
 	}

@@ -110,7 +110,7 @@ static void check_superslabs(void)
 	for (int dense = 0; dense < 2; dense++) {
 		superslab(THP_NEVER, 100, dense, false);
 		superslab(THP_AUTO, 0, dense, false);
-		superslab(THP_AUTO, 15, dense, false);
+		superslab(THP_AUTO, HAK_HARD_OR(15, 1), dense, false);
 		superslab(THP_AUTO, 16, dense, dense);
 		superslab(THP_AUTO, 1000, dense, dense);
 		superslab(THP_ALWAYS, 0, dense, true);

@@ -211,7 +211,7 @@ static void check_parcels(void)
 {
 	for (unsigned class = 0; class < HAK_CLASS_COUNT; class += 7) {
 		unsigned cost = hak_parcel_cost(hak_classes[class].size),
-			 full = (HAK_PARCEL_BLOCKS + cost - 1) / cost;
+			 full = (HAK_PARCEL_LIMIT + cost - 1) / cost;
 		size_t before = heaps[1]->counts.parcels_sent;
 		void *p[HAK_PARCEL_BLOCKS];
 

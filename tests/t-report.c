@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "batch.h"
 #include "capture.h"
+#include "hard.h"
 #include "journal.h"
 #include "large.h"
 #include "malloc_abi.h"
@@ -262,6 +263,8 @@ static void check_live_heap(void)
 	size_t live = OF_SIZE(size, live_blocks), inbox = OF_SIZE(size, refill_inbox);
 	pthread_t thread, other;
 
+	if (is_hard_skipped("200 blocks on their way"))
+		return;
 	reach(0);
 	start_thread(&thread, holder, &size);
 	wait_for(1);
@@ -420,7 +423,7 @@ static void check_moved(void)
 		if (i == HAK_FIGURE_direct_malloc || i == HAK_FIGURE_direct_free || i == HAK_FIGURE_parcels_dropped ||
 		    i == HAK_FIGURE_heaps_lost || i == HAK_FIGURE_guard_allocs || i == HAK_FIGURE_guard_full)
 			is(r.value[i], 0);
-		else if (i >= HAK_FIGURE_refill_inbox)
+		else if (i >= HAK_FIGURE_refill_inbox && !(is_hard() && i == HAK_FIGURE_refill_inbox))
 			ok(r.value[i] > 0, "%s has moved", hak_report_name(i));
 	}
 }

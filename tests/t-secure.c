@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "hard.h"
 #include "tap.h"
 
 #define COUNT 500
@@ -134,6 +135,8 @@ static void has_no_order(void)
 	char *before = malloc(100);
 	int up = 0;
 
+	if (is_hard())
+		return; /* caches hold one block */
 	for (int i = 0; i < COUNT; i++) {
 		char *p = malloc(100);
 
@@ -218,6 +221,7 @@ static void frees_in_thread_and_here(void)
 	pthread_t thread;
 	void *p = malloc(100);
 
+	hold(malloc(100) != NULL); /* their slab stays in use */
 	need(pthread_create(&thread, NULL, thread_free, p) == 0);
 	pthread_join(thread, NULL);
 	free(again(p));
