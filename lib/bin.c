@@ -289,8 +289,8 @@ HAK_FN void hak_bin_give_oldest(struct hak_heap *heap, unsigned class, unsigned 
 	for (unsigned i = 1; i + n <= cached; i++)
 		array[i] = array[i + n];
 	cache->top = array + (cached - n);
-	hak_heap_clear_above(heap, class);
 	hak_count(&bin->counts.put, given);
+	hak_heap_clear_above(heap, class);
 }
 
 HAK_FN HAK_NOINLINE void hak_bin_put(struct hak_bin *bin, void *p)

@@ -292,10 +292,11 @@ HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shi
 /* The places above `top` hold nothing any more: a hit that was interrupted finds an empty one. */
 HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class)
 {
-	void **top = heap->caches[class].top, **last = heap->bins[class].array + heap->bins[class].capacity;
+	void **top = heap->caches[class].top;
+	struct hak_bin *bin = &heap->bins[class];
 
-	for (void **at = top + 1; at <= top + HAK_CACHE_SPARE && at <= last; at++)
-		*at = NULL;
+	memset(top + 1, 0, (size_t)(bin->array + bin->capacity - top) * sizeof(*top));
+	bin->put_then = hak_load(&bin->counts.put, relaxed);
 }
 
 HAK_FN void hak_heap_mend(struct hak_heap *heap, unsigned class)

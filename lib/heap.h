@@ -17,6 +17,8 @@
  *     after the push, who makes a heap idle looks at the inbox after that (both sequentially consistent).
  * H8  The first blocks of the sizes of a doubling come from one class, so that they share pages: a small process would have a
  *     page, and a slab's head, for each size that it ever asked for.  When that class has handed out 16 KiB they part for good.
+ * H9  What stands above `top` was popped since those places were last cleared, and no put has happened since then if the bin
+ *     still counts as many as then: such a block is not free in its slab (refill_check_popped).
  *
  * use:   NONE -> OWNER (enter) -> NONE (exit);  NONE -> VISITOR -> NONE;  VISITOR -> LEFT (owner's end) -> the visitor's.
  * state: LIVE -> IDLE (owner, thread exit) -> LIVE (adopter or visitor);  LIVE -> IDLE or LOST (fork's child);
@@ -45,6 +47,7 @@ struct hak_bin {
 	uint16_t empty;                /* slabs in the list that are wholly free */
 	uint16_t prefill;              /* slabs to take at once next time */
 	bool flushing;                 /* the last cold call was a flush */
+	size_t put_then;               /* counts.put when the places above top were last cleared: H9 */
 	struct hak_bin_counts counts;
 };
 
@@ -214,7 +217,7 @@ HAK_FN uint32_t hak_heap_count(void);                     /* ids run from HAK_OW
 HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift); /* 1 << shift places, the first NULL */
 HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shift);
 HAK_FN void hak_heap_mend(struct hak_heap *heap, unsigned class);        /* H7 */
-HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class); /* H7: after top was lowered */
+HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class); /* H7, H9: after top was lowered */
 HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint);        /* H8: from now on each of its classes serves itself */
 HAK_FN bool hak_heap_split(struct hak_heap *heap);        /* gives it out-caches; its caches are empty; false: no memory */
 HAK_FN unsigned hak_heap_outs(const struct hak_heap *heap, unsigned class); /* blocks in its out-cache */

@@ -63,10 +63,12 @@ HAK_HOT bool hak_parcel_is_full(const struct hak_parcel *parcel)
 	return parcel->count >= parcel->limit;
 }
 
-/* Double free of what was freed last. */
+/* Double free of what was freed last, or before that. */
 HAK_HOT bool hak_parcel_is_last(const struct hak_parcel *parcel, const void *p)
 {
-	return parcel->count > 0 && parcel->blocks[parcel->count - 1] == p;
+	unsigned n = parcel->count;
+
+	return n > 0 && (parcel->blocks[n - 1] == p || parcel->blocks[n - 1 - (n > 1)] == p);
 }
 
 HAK_HOT void hak_parcel_add(struct hak_parcel *parcel, void *p)

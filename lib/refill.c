@@ -5,6 +5,7 @@
 #include "bin.h"
 #include "capacity.h"
 #include "guard.h"
+#include "misuse.h"
 #include "os.h"
 #include "probe.h"
 #include "remote.h"
@@ -121,6 +122,21 @@ static void refill_part(struct hak_heap *heap, unsigned class)
 		hak_heap_part(heap, class);
 }
 
+/* H9: of the blocks that were popped since the places above top were cleared, the newest; one that is free in its slab was freed
+ * twice, and would be handed out again. */
+static void refill_check_popped(const struct hak_heap *heap, unsigned class)
+{
+	const struct hak_bin *bin = &heap->bins[class];
+	unsigned high = 0;
+
+	if (hak_load(&bin->counts.put, relaxed) != bin->put_then)
+		return;
+	for (unsigned step = (bin->capacity + 1u) / 2; step; step /= 2)
+		high += bin->array[high + step] ? step : 0; /* the capacity is one less than a power of two */
+	for (unsigned i = 0; i < HAK_MISUSE_NEAR && high > i; i++)
+		hak_misuse_check_slab("free", bin->array[high - i]);
+}
+
 static void *refill_any(struct hak_heap *heap, unsigned class)
 {
 	struct hak_bin *bin = &heap->bins[class];
@@ -130,6 +146,7 @@ static void *refill_any(struct hak_heap *heap, unsigned class)
 
 	refill_tick_inside(heap);
 	if (!p && !heap->borrowed) {
+		refill_check_popped(heap, class);
 		hak_capacity_adapt(heap, class, false);
 		refill_part(heap, class);
 	}

@@ -140,6 +140,42 @@ static void free_two_in_turn(const void *with)
 	free(again(p));
 }
 
+/* The cache gave the block back to its slab before it is freed again, by a hit.  It is handed out once, not twice. */
+static void free_twice_after_flush(const void *with)
+{
+	enum { OTHERS = 600 };
+	void *p = malloc(*(const size_t *)with), *others[OTHERS];
+
+	for (int i = 0; i < OTHERS; i++)
+		others[i] = malloc(*(const size_t *)with);
+	free(p);
+	for (int i = 0; i < OTHERS; i += 2) /* no slab becomes free, or it would go */
+		free(others[i]);
+	free(again(p));
+	for (int i = 0; i < OTHERS; i++)
+		others[i] = malloc(*(const size_t *)with);
+	flush_all(others, 1); /* or the compiler might do without them */
+}
+
+static void *thread_free_in_turn(void *with)
+{
+	void **blocks = with;
+
+	free(blocks[0]);
+	free(blocks[1]);
+	free(again(blocks[0]));
+	return NULL;
+}
+
+static void free_in_turn_in_thread(const void *with)
+{
+	void *blocks[2] = { malloc(*(const size_t *)with), malloc(*(const size_t *)with) };
+	pthread_t thread;
+
+	need(pthread_create(&thread, NULL, thread_free_in_turn, blocks) == 0);
+	pthread_join(thread, NULL);
+}
+
 static void *thread_free_twice(void *p)
 {
 	free(p);
@@ -266,6 +302,11 @@ int main(void)
 	dies("double free, one between", free_two_in_turn, 64, "free", "double free of a block of 64 bytes");
 	dies("double free, one between", free_two_in_turn, 3000, "free", "double free of a block of 3072 bytes");
 	dies("double free in a thread", free_twice_in_thread, 64, "free", "double free of a block of 64 bytes");
+	dies("double free in a thread, one between", free_in_turn_in_thread, 64, "free", "double free of a block of 64 bytes");
+	dies("double free in a thread, one between", free_in_turn_in_thread, 20000, "free",
+	     "double free of a block of 20480 bytes");
+	dies("double free after a flush", free_twice_after_flush, 64, "free", "double free of a block of 64 bytes");
+	dies("double free after a flush", free_twice_after_flush, 1000, "free", "double free of a block of 1024 bytes");
 	dies("interior free at once", free_inside_a_little, 64, "free", INTERIOR_64);
 	dies("interior free at once", free_inside_a_little, 12000, "free",
 	     "the pointer leads into a block of 12288 bytes, not to its start");

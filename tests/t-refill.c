@@ -251,6 +251,25 @@ static void check_visit(void)
 	send_all();
 }
 
+/* H9: what was popped, freed elsewhere and put by a visitor is free in its slab by right. */
+static void check_popped(void)
+{
+	unsigned n = 0;
+
+	hak_remote_settle(heaps[0]);
+	do
+		live[n++] = take(heaps[0], 9);
+	while (hak_heap_cached(heaps[0], 9) > 0);
+	hak_heap_exit(heaps[0]);
+	for (unsigned i = 0; i < n; i++)
+		give(heaps[1], live[i]);
+	hak_remote_send_all(heaps[1]);
+	hak_remote_visit_all();
+	hold(hak_heap_enter(heaps[0]) && heaps[0]->inbox == NULL);
+	ok(take(heaps[0], 9) != NULL, "of %u blocks that a visitor put back none counts as freed twice", n);
+	hak_remote_settle(heaps[0]);
+}
+
 static void check_lost(void)
 {
 	void *p = take(heaps[2], 5);
@@ -415,6 +434,7 @@ int main(void)
 	check_refusal();
 	check_leave();
 	ok(failures() == 0, "heaps that are left hold nothing");
+	check_popped();
 	check_lost();
 	return done();
 }
