@@ -1,5 +1,6 @@
 #include "backtrace.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -43,11 +44,14 @@ static bool backtrace_may_be_code(uintptr_t word, uintptr_t stack, uintptr_t end
 	       backtrace_distance(word, (uintptr_t)&hak_backtrace_take_at) < BACKTRACE_NEAR;
 }
 
-/* From `stack` up to here it can be read: each page is asked for, since nobody knows where the stack of a coroutine ends. */
+/* From `stack` up to here it can be read: each page is asked for, since nobody knows where the stack of a coroutine ends.  That of
+ * a thread of the C library ends below the thread's own variables; behind them may lie anything, our old traces too. */
 static uintptr_t backtrace_end(uintptr_t stack)
 {
-	uintptr_t end = hak_align_up(stack + 1, BACKTRACE_PAGE);
+	uintptr_t end = hak_align_up(stack + 1, BACKTRACE_PAGE), own = (uintptr_t)&errno;
 
+	if (own - stack < BACKTRACE_SCAN)
+		return own;
 	while (end - stack < BACKTRACE_SCAN && hak_os_is_readable((const void *)end))
 		end += BACKTRACE_PAGE;
 	return end - stack < BACKTRACE_SCAN ? end : stack + BACKTRACE_SCAN;
