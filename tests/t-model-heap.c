@@ -16,6 +16,7 @@
 #include "../lib/call.c"
 #include "../lib/os.c"
 #include "../lib/say.c"
+#include "../lib/file.c"
 #include "../lib/journal.c"
 #include "../lib/class.c"
 #include "../lib/tunables.c"
