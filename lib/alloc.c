@@ -830,9 +830,25 @@ HAK_FN void *hak_alloc_resize(void *p, size_t size)
 	return alloc_is_recorded() ? alloc_resize_recorded(p, size) : alloc_resize(p, size);
 }
 
+/* Sure as free's hit is of a pointer; of what is left, alloc_size tells. */
+static bool alloc_is_sure(const void *p, uint32_t tag)
+{
+	struct hak_heap *heap = alloc_own();
+	const struct hak_cache *cache;
+
+	if (!alloc_is_mine(heap, tag) || hak_setting(secure))
+		return false;
+	cache = hak_heap_cache(heap, tag ^ heap->tag);
+	return hak_class_is_start(cache->shape, p) && cache->top[0] != p && cache->top[-1] != p;
+}
+
+/* Programs that count what they hold ask at each malloc and at each free. */
 HAK_FN size_t hak_alloc_usable_size(const void *p)
 {
+	uint32_t tag = p ? alloc_tag(p) : 0;
 	bool foreign;
 
-	return p ? alloc_size("malloc_usable_size", p, alloc_tag(p), &foreign) : 0;
+	if (hak_likely(p && alloc_is_sure(p, tag)))
+		return hak_classes[alloc_class(tag)].size;
+	return p ? alloc_size("malloc_usable_size", p, tag, &foreign) : 0;
 }

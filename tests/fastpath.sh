@@ -58,20 +58,25 @@ count() {
 	$OBJDUMP -d --no-show-raw-insn "$library" | $AWK -v name="$1" -f "$srcdir/tools/count-path" > "$work/$1"
 }
 
-# Instructions executed inside malloc and free, by a program of so many pairs.
+# execute PAIRS FUNCTION...: instructions executed inside these functions, by a program of so many pairs.
 execute() {
-	LD_PRELOAD=$library valgrind --tool=callgrind --callgrind-out-file="$work/profile" --toggle-collect=malloc \
-		--toggle-collect=free "$builddir/tests/pairs" "$1" || return
+	executed_pairs=$1 collected=
+	shift
+	for function; do collected="$collected --toggle-collect=$function"; done
+	# shellcheck disable=SC2086 # it is a list
+	LD_PRELOAD=$library valgrind --tool=callgrind --callgrind-out-file="$work/profile" $collected \
+		"$builddir/tests/pairs" "$executed_pairs" || return
 	executed=$(sed -n 's/^summary: *//p' "$work/profile")
 	[ -n "$executed" ]
 }
 
 # What happens once, at start and end, is in both and falls out.
 execute_pairs() {
-	execute 10000 || return
+	execute 10000 "$@" || return
 	once=$executed
-	execute 20000 || return
+	execute 20000 "$@" || return
 	each=$(((executed - once + 5000) / 10000))
+	[ "$each" -gt 0 ]
 }
 
 is_within() {
@@ -93,8 +98,11 @@ can_run_valgrind() {
 if ! can_run_valgrind > "$work/which"; then
 	skip 'a pair, executed' 'needs valgrind, and a library for this machine and glibc'
 else
-	point 'pairs run under callgrind' execute_pairs
+	point 'pairs run under callgrind' execute_pairs malloc free
 	expect pair executed "${each:=999}"
 	point "a pair within the limit: $each" is_within "$each" "$(golden pair limit)"
+	each=
+	point 'so does the question for a size' execute_pairs malloc_usable_size
+	point "it is within the limit: ${each:=999}" is_within "$each" "$(golden size limit)"
 fi
 finish

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pairs COUNT: malloc and free of 64 bytes, COUNT times; for tests/fastpath.sh, which counts instructions. */
+/* pairs COUNT: malloc, malloc_usable_size and free of 64 bytes, COUNT times; for tests/fastpath.sh, which counts instructions. */
+#include <malloc.h>
 #include <stdlib.h>
 
 int main(int argc, char **argv)
@@ -9,6 +10,8 @@ int main(int argc, char **argv)
 	for (long i = 0; i < count; i++) {
 		void *volatile block = malloc(64);
 
+		if (malloc_usable_size(block) < 64)
+			return 1;
 		free(block);
 	}
 	return count > 0 ? 0 : 2;
