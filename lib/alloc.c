@@ -225,6 +225,7 @@ HAK_FN size_t hak_alloc_trim(void)
 	hak_remote_visit_all();
 	bytes = hak_remote_purge_all();
 	bytes += hak_large_trim(hak_os_now(), 0) + hak_batch_purge_all();
+	hak_superslab_shrink(0); /* the kernel may have promised them: overcommit_memory=2 */
 	hak_registry_return_end();
 	return bytes;
 }

@@ -223,14 +223,23 @@ static void check_print(enum hakmem_format format, const char *start)
 
 static void check_trim(void)
 {
+	struct hakmem_stats now;
+	void *many[64];
 	size_t trimmed;
 
 	take(3000);
+	for (int i = 0; i < 64; i++)
+		many[i] = malloc(1000000);
 	give();
+	for (int i = 0; i < 64; i++)
+		free(many[i]);
 	trimmed = hakmem_trim();
 	ok(trimmed > 0, "%zu bytes go back", trimmed);
 	is(stats_now().trim_bytes, 0);
 	is(hakmem_trim(), 0);
+	now = stats_now();
+	ok(now.superslabs <= now.slabs_used, "no SuperSlab stays mapped for nothing: %zu, %zu slabs used", (size_t)now.superslabs,
+	   (size_t)now.slabs_used);
 }
 
 static int print(const char *format)
