@@ -41,6 +41,38 @@ if compiles holder -pthread -ldl > "$work/said" 2>&1; then
 else
 	skip 'stat' 'no program can be compiled'
 fi
+# It executes a program again and again: what was read of the last one's mappings does not fit the next one's memory.
+cat > "$work/execs.c" << 'END'
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	free(malloc(9));
+	usleep(300);
+	if (argc > 0)
+		execv("/proc/self/exe", argv);
+	return 1;
+}
+END
+# looks_often PID TIMES: how often it changed under the eyes.
+looks_often() {
+	torn=0 looks=0
+	while [ $((looks += 1)) -le "$2" ]; do
+		"$hakmem" stat "$1" > "$work/looked" 2>&1
+		! grep -q 'changed while it was looked at\|not what its tables say' "$work/looked" || torn=$((torn + 1))
+	done
+	echo "$torn of $2"
+	[ $((torn * 8)) -le "$2" ] && kill -0 "$1"
+}
+if compiles execs > "$work/said" 2>&1; then
+	LD_PRELOAD=$library "$work/execs" &
+	execs=$!
+	children="$children $execs"
+	point 'stat: who executes programs is looked at again' looks_often $execs 80
+	end $execs
+else
+	skip 'stat: who executes programs is looked at again' 'no program can be compiled'
+fi
 sleep 100 &
 plain=$!
 children="$children $plain"

@@ -9,11 +9,23 @@
 
 #include "command.h"
 
+#define PROCESS_TRIES 3u
+
+/* Who was just forked may execute its program while it is looked at: then it is looked at again. */
 const char *process_open(struct process *process, pid_t pid, bool with_sizes)
 {
-	const char *error = remote_open(&process->remote, pid, with_sizes);
+	const char *error;
+	unsigned tries = PROCESS_TRIES;
 
-	return error ? error : view_find(&process->view, &process->remote);
+	do {
+		if (tries < PROCESS_TRIES)
+			process_close(process);
+		errno = 0;
+		error = remote_open(&process->remote, pid, with_sizes);
+		if (!error)
+			error = view_find(&process->view, &process->remote);
+	} while (error && errno == EFAULT && --tries > 0 && remote_has_changed(&process->remote));
+	return error;
 }
 
 const char *process_open_core(struct process *process, const struct core_files *files)

@@ -181,6 +181,21 @@ const char *remote_open(struct remote *remote, pid_t pid, bool with_sizes)
 	return error;
 }
 
+bool remote_has_changed(const struct remote *remote)
+{
+	int saved = errno;
+	struct remote now;
+	bool has_changed;
+
+	if (remote->core || remote->mapping_count == 0)
+		return false;
+	has_changed = !remote_open(&now, remote->pid, false) &&
+		      (now.mappings[0].start != remote->mappings[0].start || strcmp(now.name, remote->name) != 0);
+	remote_close(&now);
+	errno = saved;
+	return has_changed;
+}
+
 void remote_close(struct remote *remote)
 {
 	for (size_t i = 0; i < remote->mapping_count; i++)
@@ -239,7 +254,8 @@ const char *remote_refused(const struct remote *remote)
 	if (remote->core)
 		return "what is needed of its memory is not in the core file: it was left out (/proc/PID/coredump_filter, see "
 		       "core(5)), or the file was cut off";
-	return errno == EFAULT ? "its memory is not what its tables say" : explain_errno();
+	return errno == EFAULT ? "it changed while it was looked at, or its memory is damaged; look again"
+			       : explain_errno();
 }
 
 size_t remote_page(void)

@@ -31,6 +31,7 @@ struct remote {
 
 /* with_sizes: fills in resident, swapped and huge, which takes the kernel longer.  remote_close afterwards in any case. */
 const char *remote_open(struct remote *remote, pid_t pid, bool with_sizes);
+bool remote_has_changed(const struct remote *remote); /* has it executed another program since? */
 void remote_close(struct remote *remote);
 
 bool remote_read(const struct remote *remote, uint64_t at, void *to, size_t size); /* all of it, or false */
