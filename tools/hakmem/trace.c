@@ -56,10 +56,10 @@ static bool take_operands(struct trace_cursor *cursor, struct trace_event *event
 	if (ok && event->kind == HAK_RECORD_REALLOC)
 		ok = take_address(cursor, &event->old);
 	if (ok && event->kind != HAK_RECORD_EXIT)
-		ok = take_address(cursor, &event->address);
+		ok = take_address(cursor, &event->address) && event->address != 0;
 	if (ok && event->kind == HAK_RECORD_REALLOC)
 		ok = take_number(cursor, &back) && back <= event->number;
-	event->align = log ? UINT64_C(1) << log : 0;
+	event->align = ok && log ? UINT64_C(1) << log : 0;
 	event->begun = event->number - back;
 	return ok;
 }
