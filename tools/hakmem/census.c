@@ -8,6 +8,7 @@
 #include "slots.h"
 
 #define CENSUS_HEAPS (UINT32_C(1) << 22)
+#define CENSUS_PARTS (UINT32_C(1) << 16)
 #define CENSUS_HEAP_SIZE ((uint32_t)1 << 20)
 #define CENSUS_TRIES 3
 
@@ -127,29 +128,37 @@ static void add_heap(struct census *census, const struct view *view, const struc
 static bool has_good_heaps(const struct view *view, const struct census *census, const struct bin_names *bins)
 {
 	uint64_t size = NUMBER(view, heap_size), count = census->class_count;
-	uint64_t bin_end = NUMBER(view, bin_counts) + (uint64_t)bins->names.count * view->word;
+	uint64_t bin = NUMBER(view, bin_size), cache = NUMBER(view, cache_size), word = view->word;
 
-	return size <= CENSUS_HEAP_SIZE && NUMBER(view, heap_state) + UINT64_C(4) <= size &&
-	       NUMBER(view, heap_outs) + view->word <= size && NUMBER(view, outs_places) <= 4096 &&
-	       NUMBER(view, heap_caches) + count * NUMBER(view, cache_size) <= size &&
-	       NUMBER(view, heap_bins) + count * NUMBER(view, bin_size) <= size && bin_end <= NUMBER(view, bin_size) &&
-	       NUMBER(view, bin_capacity) + 2u <= NUMBER(view, bin_size) &&
-	       NUMBER(view, bin_array) + view->word <= NUMBER(view, bin_size) &&
-	       NUMBER(view, cache_top) + view->word <= NUMBER(view, cache_size) && NUMBER(view, heap_part_shift) < 24;
+	return size <= CENSUS_HEAP_SIZE && view_fits(view, HAK_VIEW_NUMBER_heap_state, 4, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_heap_outs, word, size) && NUMBER(view, outs_places) <= 4096 &&
+	       view_fits(view, HAK_VIEW_NUMBER_heap_caches, count * cache, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_heap_bins, count * bin, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_bin_counts, bins->names.count * word, bin) &&
+	       view_fits(view, HAK_VIEW_NUMBER_bin_capacity, 2, bin) &&
+	       view_fits(view, HAK_VIEW_NUMBER_bin_array, word, bin) &&
+	       view_fits(view, HAK_VIEW_NUMBER_cache_top, word, cache) && NUMBER(view, heap_part_shift) < 24 &&
+	       NUMBER(view, heap_parts) <= CENSUS_PARTS && NUMBER(view, slab_shift) < 32;
 }
 
 static void add_heaps(struct census *census, const struct view *view, const struct bin_names *bins, char *heap)
 {
 	uint32_t made = view_u32(view, PLACE(view, heap_count)), shift = NUMBER(view, heap_part_shift);
+	uint32_t in_part = (UINT32_C(1) << shift) - 1;
+	uint64_t part = 0, at;
 
 	for (uint32_t i = 0; i < made && i < CENSUS_HEAPS; i++) {
 		uint32_t id = NUMBER(view, heap_first) + i;
-		uint64_t part, at;
 
 		if (id >> shift >= NUMBER(view, heap_parts))
 			break;
-		part = view_word(view, PLACE(view, heap_directory) + (uint64_t)(id >> shift) * view->word);
-		at = part ? view_word(view, part + (uint64_t)(id & ((UINT32_C(1) << shift) - 1)) * view->word) : 0;
+		if (i == 0 || (id & in_part) == 0)
+			part = view_word(view, PLACE(view, heap_directory) + (uint64_t)(id >> shift) * view->word);
+		if (!part) {
+			i += in_part - (id & in_part); /* to its last one */
+			continue;
+		}
+		at = view_word(view, part + (uint64_t)(id & in_part) * view->word);
 		if (at && remote_read(view->remote, at, heap, NUMBER(view, heap_size)))
 			add_heap(census, view, bins, at, heap);
 	}
@@ -269,7 +278,7 @@ const char *census_take(struct census *census, const struct view *view)
 	census->class_count = NUMBER(view, class_count);
 	take_sizes(census, view, rows);
 	error = take_heaps(census, view);
-	for (unsigned c = 0; c < census->class_count; c++)
+	for (unsigned c = 0; c < census->class_count && !error; c++)
 		sum_class(census, view, &census->classes[c], rows + (size_t)c * NUMBER(view, class_row));
 	free(rows);
 	if (!error)

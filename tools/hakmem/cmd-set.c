@@ -37,12 +37,15 @@ static void take_row(struct set_row *row, const struct view *view, const char *b
 
 static bool has_good_rows(const struct view *view)
 {
-	uint32_t size = NUMBER(view, setting_row), room = size > 8 ? size - 8 : 0;
+	uint32_t size = NUMBER(view, setting_row);
 
-	return size <= SET_ROW && NUMBER(view, setting_count) <= SET_ROWS && NUMBER(view, setting_type) < size &&
-	       NUMBER(view, setting_stability) < size && NUMBER(view, setting_field) + 2u <= size &&
-	       NUMBER(view, setting_name) + 2u <= size && NUMBER(view, setting_min) <= room &&
-	       NUMBER(view, setting_max) <= room;
+	return size <= SET_ROW && NUMBER(view, setting_count) <= SET_ROWS &&
+	       view_fits(view, HAK_VIEW_NUMBER_setting_type, 1, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_setting_stability, 1, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_setting_field, 2, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_setting_name, 2, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_setting_min, view->word, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_setting_max, view->word, size);
 }
 
 /* The row of that name in the library of the process. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "library.h"
@@ -117,6 +118,7 @@ static void take_name(const struct core *core, struct remote *remote, const char
 	memcpy(&pid, bytes + pid_at, sizeof(pid));
 	remote->pid = pid;
 	snprintf(remote->name, sizeof(remote->name), "%.16s", bytes + name_at);
+	remote_clean(remote->name);
 }
 
 static void name_mapping(const struct core *core, const struct remote *remote, uint64_t at, const char *name)
@@ -179,7 +181,16 @@ static void take_notes(struct core *core, struct remote *remote, Elf *elf, const
 
 /* ---- segments ---- */
 
-static const char *take_segments(struct core *core, struct remote *remote, Elf *elf)
+/* How much of the segment is in the file, which may have been cut off, or lie. */
+static uint64_t saved_bytes(const GElf_Phdr *header, uint64_t size)
+{
+	uint64_t saved = header->p_filesz < header->p_memsz ? header->p_filesz : header->p_memsz,
+		 left = header->p_offset < size ? size - header->p_offset : 0;
+
+	return saved < left ? saved : left;
+}
+
+static const char *take_segments(struct core *core, struct remote *remote, Elf *elf, uint64_t size)
 {
 	size_t count = 0;
 	GElf_Phdr header;
@@ -200,7 +211,7 @@ static const char *take_segments(struct core *core, struct remote *remote, Elf *
 			.start = header.p_vaddr,
 			.end = end,
 			.offset = header.p_offset,
-			.saved = header.p_filesz < header.p_memsz ? header.p_filesz : header.p_memsz};
+			.saved = saved_bytes(&header, size)};
 		*mapping = (struct mapping){.start = header.p_vaddr, .end = end};
 		snprintf(mapping->access, sizeof(mapping->access), "%c%c%cp", header.p_flags & PF_R ? 'r' : '-',
 			 header.p_flags & PF_W ? 'w' : '-', header.p_flags & PF_X ? 'x' : '-');
@@ -239,13 +250,14 @@ static const char *take_elf(struct core *core, struct remote *remote, Elf *elf, 
 	unsigned order = *(const char *)&one ? ELFDATA2LSB : ELFDATA2MSB;
 	const char *error;
 	GElf_Ehdr header;
+	struct stat is;
 
 	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header) || header.e_type != ET_CORE)
 		return "it is no core file";
 	if (header.e_ident[EI_DATA] != order)
 		return "it is of a machine with another order of bytes";
 	core->word = header.e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4;
-	error = take_segments(core, remote, elf);
+	error = fstat(core->fd, &is) == 0 ? take_segments(core, remote, elf, (uint64_t)is.st_size) : strerror(errno);
 	if (error)
 		return error;
 	take_notes(core, remote, elf, files);
@@ -272,8 +284,8 @@ const char *core_open(struct remote *remote, const struct core_files *files)
 	error = elf ? take_elf(core, remote, elf, files) : elf_errmsg(-1);
 	elf_end(elf);
 	for (size_t i = 0; !error && i < remote->mapping_count; i++)
-		for (uint64_t at = core->segments[i].start; at < core->segments[i].end; at += remote_page())
-			remote->mappings[i].resident += core_has(core, at) ? remote_page() : 0;
+		for (uint64_t in = 0; in < core->segments[i].saved; in += remote_page())
+			remote->mappings[i].resident += core_has(core, core->segments[i].start + in) ? remote_page() : 0;
 	return error;
 }
 
@@ -311,6 +323,19 @@ static bool is_same_file(const struct core *core, const struct core_file *file)
 	return true;
 }
 
+/* Whoever made the core file chose the name: nothing happens to a device or a pipe because of that. */
+static int open_regular(const char *path)
+{
+	struct stat is;
+
+	if (stat(path, &is) != 0)
+		return -1;
+	if (S_ISREG(is.st_mode))
+		return open(path, O_RDONLY | O_CLOEXEC);
+	errno = EINVAL;
+	return -1;
+}
+
 static bool open_file(struct core *core, struct core_file *file)
 {
 	const char *why = "is not the file that ran";
@@ -318,7 +343,7 @@ static bool open_file(struct core *core, struct core_file *file)
 	if (file->tried)
 		return file->fd >= 0;
 	file->tried = true;
-	file->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+	file->fd = open_regular(file->path);
 	if (file->fd >= 0 && is_same_file(core, file))
 		return true;
 	if (file->fd >= 0)
@@ -382,6 +407,13 @@ bool core_has(struct core *core, uint64_t at)
 		core->extent_end = data > 0 ? (uint64_t)data : UINT64_MAX;
 	}
 	return core->extent_is_data;
+}
+
+uint64_t core_saved_end(const struct core *core, uint64_t at)
+{
+	const struct core_segment *segment = find_segment(core, at);
+
+	return segment ? segment->start + segment->saved : at;
 }
 
 uint64_t core_left_out(const struct core *core)

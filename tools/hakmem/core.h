@@ -26,6 +26,7 @@ void core_close(struct core *core);
 
 size_t core_read(struct core *core, uint64_t at, void *to, size_t size); /* bytes from `at` on that are known */
 bool core_has(struct core *core, uint64_t at);                           /* is the page saved, and not a hole? */
+uint64_t core_saved_end(const struct core *core, uint64_t at);           /* of the mapping there, what was saved ends here */
 uint64_t core_left_out(const struct core *core);                         /* bytes that were mapped and not saved */
 const char *core_missing(const struct core *core); /* why a file could not be read that was needed; NULL: none was */
 

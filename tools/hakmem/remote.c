@@ -43,9 +43,7 @@ static void read_name(struct remote *remote)
 	if (!file || !fgets(remote->name, sizeof(remote->name), file))
 		snprintf(remote->name, sizeof(remote->name), "?");
 	remote->name[strcspn(remote->name, "\n")] = '\0';
-	for (char *c = remote->name; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	remote_clean(remote->name);
 	if (file)
 		fclose(file);
 }

@@ -49,6 +49,14 @@ bool remote_is_filtered(pid_t pid);  /* by a filter of system calls (seccomp) */
 uint64_t remote_rss(pid_t pid);      /* VmRSS now, bytes; 0: not told */
 bool remote_is_there(pid_t pid); /* it has not ended */
 
+/* Of a text that a process has made: what a terminal might obey becomes '?'. */
+static inline void remote_clean(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 /* The pid of a word of the command line; 0: it is none. */
 pid_t remote_pid(const char *word);
 

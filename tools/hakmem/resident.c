@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core.h"
 #include "library.h"
 
 #define RESIDENT_CHUNKS 16384 /* mappings of tables that are followed */
@@ -29,6 +30,8 @@ static uint64_t count_present(const struct remote *remote, uint64_t start, uint6
 	uint64_t bytes = 0;
 	bool present[RESIDENT_PAGES];
 
+	if (remote->core && core_saved_end(remote->core, start) < end)
+		end = core_saved_end(remote->core, start);
 	for (uint64_t at = start & ~(uint64_t)(page - 1); at < end; at += RESIDENT_PAGES * page) {
 		uint64_t pages = (end - at + page - 1) / page;
 		size_t n = pages < RESIDENT_PAGES ? (size_t)pages : RESIDENT_PAGES;
@@ -105,14 +108,16 @@ static void give_superslab(struct share *share, const struct slots *slots, const
 static void give_slots(struct share *share, const struct slots *slots)
 {
 	unsigned shift = NUMBER(slots->view, superslab_shift);
-	uint64_t size = UINT64_C(1) << shift;
+	uint64_t size = UINT64_C(1) << shift, past = 0; /* the end of the large blocks so far: garbage may overlap */
 
 	for (size_t s = 0; s < slots->count; s++) {
 		const struct slot *slot = &slots->slot[s];
+		uint64_t end = slot->address + slot->bytes;
 
-		if (slot->kind == SLOT_LARGE_KIND)
-			give(share, PART_LARGE, slot->address, slot->address + slot->bytes);
-		else if (slot->kind == SLOT_GUARD_KIND)
+		if (slot->kind == SLOT_LARGE_KIND) {
+			give(share, PART_LARGE, slot->address > past ? slot->address : past, end);
+			past = end > past ? end : past;
+		} else if (slot->kind == SLOT_GUARD_KIND)
 			give(share, PART_GUARD, slot->address, slot->address + size);
 		else if (slot->is_kept)
 			give(share, PART_KEPT, slot->address, slot->address + size);

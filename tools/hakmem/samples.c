@@ -16,6 +16,7 @@
 #define SAMPLES_FILTER_MS 1000u          /* between two looks for filters */
 #define SAMPLES_HEAD 256u                /* bytes of a slot before its stack, at most */
 #define SAMPLES_TABLE ((size_t)16 << 20) /* bytes of the table, at most */
+#define SAMPLES_SLOTS (1u << 20)         /* samples that are kept, at most */
 
 uint64_t samples_now(void)
 {
@@ -75,6 +76,24 @@ static void say_filter(struct samples *samples)
 
 /* ---- begin and end ---- */
 
+static bool has_good_samples(const struct view *view)
+{
+	static const enum hak_view_number words[] = {
+		HAK_VIEW_NUMBER_sample_number, HAK_VIEW_NUMBER_sample_address, HAK_VIEW_NUMBER_sample_size,
+		HAK_VIEW_NUMBER_sample_mean,   HAK_VIEW_NUMBER_sample_pc,      HAK_VIEW_NUMBER_sample_sp,
+		HAK_VIEW_NUMBER_sample_fp,     HAK_VIEW_NUMBER_sample_time,    HAK_VIEW_NUMBER_sample_thread,
+		HAK_VIEW_NUMBER_sample_stack_bytes, HAK_VIEW_NUMBER_sample_is_listed,
+	};
+	uint32_t live = NUMBER(view, sample_live_size);
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!view_fits(view, words[i], 8, SAMPLES_HEAD))
+			return false;
+	return NUMBER(view, sample_stack) <= SAMPLES_HEAD && NUMBER(view, sample_live_bytes) <= SAMPLES_TABLE &&
+	       NUMBER(view, sample_slots) > 0 && NUMBER(view, sample_slots) <= SAMPLES_SLOTS && live >= view->word + 4 &&
+	       view_fits(view, HAK_VIEW_NUMBER_sample_live_number, 4, live);
+}
+
 static const char *why_not(const struct view *view)
 {
 	uint32_t before;
@@ -82,8 +101,7 @@ static const char *why_not(const struct view *view)
 
 	if (view_lacks(view, "sample starve registry_shown"))
 		return "its library does not sample: it is of another version than this hakmem";
-	if (NUMBER(view, sample_stack) > SAMPLES_HEAD || NUMBER(view, sample_live_bytes) > SAMPLES_TABLE ||
-	    NUMBER(view, sample_slots) == 0 || NUMBER(view, sample_live_size) < view->word + 4)
+	if (!has_good_samples(view))
 		return "its library does not make sense";
 	before = view_u32(view, at);
 	if (!starve_is_on(view, NUMBER(view, starve_profile)))

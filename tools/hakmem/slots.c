@@ -6,7 +6,8 @@
 #include <string.h>
 
 #define SLOTS_MOST ((uint64_t)1 << 22) /* 8 TiB; more is garbage */
-#define SLOT_SIZE_MOST 4096u
+#define SLOT_SIZE_MOST 1024u
+#define SLOTS_KEPT 4096u /* places of the cache of large blocks */
 
 enum slab_kind slots_slab(const struct slots *slots, const struct slot *slot, unsigned i)
 {
@@ -33,16 +34,18 @@ uint32_t slots_owner(const struct slots *slots, uint32_t tag)
 	return tag >> NUMBER(slots->view, tag_shift);
 }
 
-/* Offsets that would lead out of an entry are garbage too. */
 static bool has_good_layout(const struct view *view)
 {
-	uint32_t size = NUMBER(view, slot_size), room = size > 8 ? size - 8 : 0;
+	uint32_t size = NUMBER(view, slot_size);
 
-	return size <= SLOT_SIZE_MOST && NUMBER(view, slot_word) <= room && NUMBER(view, slot_slabs) <= room &&
-	       NUMBER(view, slot_bytes) <= room && NUMBER(view, slot_mapped) <= room &&
-	       NUMBER(view, slot_state) <= room && NUMBER(view, slot_huge) <= room && NUMBER(view, slab_shift) >= 12 &&
-	       NUMBER(view, slab_shift) < 30 && NUMBER(view, superslab_shift) == NUMBER(view, slab_shift) + 5 &&
-	       NUMBER(view, tag_shift) < 32 && NUMBER(view, tag_class) > 0;
+	return size <= SLOT_SIZE_MOST && view_fits(view, HAK_VIEW_NUMBER_slot_word, 8, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_slot_slabs, view->word, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_slot_bytes, view->word, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_slot_mapped, view->word, size) &&
+	       view_fits(view, HAK_VIEW_NUMBER_slot_state, 4, size) && view_fits(view, HAK_VIEW_NUMBER_slot_huge, 4, size) &&
+	       NUMBER(view, slab_shift) >= 12 && NUMBER(view, slab_shift) < 30 &&
+	       NUMBER(view, superslab_shift) == NUMBER(view, slab_shift) + 5 && NUMBER(view, tag_shift) < 32 &&
+	       NUMBER(view, tag_class) > 0 && NUMBER(view, bigcache_places) <= SLOTS_KEPT;
 }
 
 static void take_slot(struct slot *slot, const struct view *view, const char *entry)

@@ -68,6 +68,7 @@ static char **split_environment(char *bytes, size_t length)
 	list = calloc(count + 2, sizeof(*list));
 	if (!list)
 		return NULL;
+	list[0] = bytes; /* which is freed by it, if there is no entry either */
 	count = 0;
 	for (char *at = bytes; at < bytes + length; at += strlen(at) + 1)
 		list[count++] = at;

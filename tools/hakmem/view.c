@@ -143,6 +143,7 @@ static bool take_view(struct view *view, uint64_t at, const struct hak_view *hea
 		length = remote_read_some(view->remote, view_take_word(view, rows + view->word), names, VIEW_NAMES);
 		take_rows(view, head, rows, names, length);
 		snprintf(view->version, sizeof(view->version), "%.*s", (int)sizeof(head->version) - 1, head->version);
+		remote_clean(view->version);
 		view->at = at;
 	}
 	free(rows);
@@ -163,9 +164,9 @@ static bool scan_mapping(struct view *view, const struct mapping *mapping)
 	static char piece[VIEW_PIECE];
 	struct hak_view head;
 
-	for (uint64_t at = mapping->start; at < mapping->end; at += VIEW_PIECE) {
-		size_t size = mapping->end - at < VIEW_PIECE ? (size_t)(mapping->end - at) : VIEW_PIECE;
-		size_t got = remote_read_some(view->remote, at, piece, size);
+	for (uint64_t at = mapping->start, size; at < mapping->end; at += size) {
+		size = mapping->end - at < VIEW_PIECE ? mapping->end - at : VIEW_PIECE;
+		size_t got = remote_read_some(view->remote, at, piece, (size_t)size);
 
 		for (size_t i = 0; i + sizeof(head) <= got; i += HAK_VIEW_ALIGN) {
 			memcpy(&head, piece + i, sizeof(head));

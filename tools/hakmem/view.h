@@ -29,6 +29,12 @@ const char *view_find(struct view *view, const struct remote *remote);
  * it tells all.  Words are separated by blanks. */
 const char *view_lacks(const struct view *view, const char *words);
 
+/* Does what lies at the offset that the library tells, `bytes` of it, end within the structure?  Offsets are garbage too. */
+static inline bool view_fits(const struct view *view, enum hak_view_number offset, uint64_t bytes, uint64_t size)
+{
+	return bytes <= size && view->number[offset] <= size - bytes;
+}
+
 /* One word of the process; 0 if it cannot be read. */
 uint64_t view_word(const struct view *view, uint64_t at);
 uint32_t view_u32(const struct view *view, uint64_t at);
