@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "alloc.h"
 #include "limit.h"
+#include "reclaim.h"
 #include "report.h"
 #include "tunables.h"
 
@@ -126,7 +126,7 @@ HAK_API size_t hakmem_stats_print(enum hakmem_format format, char *buffer, size_
 
 /* ---- memory ---- */
 
-HAK_API size_t hakmem_trim(void) { return hak_alloc_trim(); }
+HAK_API size_t hakmem_trim(void) { return hak_reclaim_trim(); }
 
 HAK_API void hakmem_limit_callback(hakmem_limit_function *function, void *argument)
 {

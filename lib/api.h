@@ -1,4 +1,4 @@
-/* api: hakmem_*.  Floor 16.
+/* api: hakmem_*.  Floor 19.
  *
  * The functions, their errors and their structures are declared in hakmem.h, for everybody. */
 #ifndef HAK_API_H

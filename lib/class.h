@@ -33,6 +33,12 @@ HAK_HOT unsigned hak_class_of(size_t size)
 	return 8 + (high - 7) * 4 + (unsigned)((s >> (high - 2)) & 3);
 }
 
+/* The same of any size, 0 too; HAK_CLASS_COUNT: there is none. */
+HAK_HOT unsigned hak_class_or_none(size_t size)
+{
+	return size <= HAK_CLASS_MAX ? hak_class_of(size ? size : 1) : HAK_CLASS_COUNT;
+}
+
 /* The class that serves this one in a young heap: of 1 KiB at most the power of two, so that less than half is left over. */
 HAK_HOT unsigned hak_class_joint(unsigned class) { return class < 2 || class >= HAK_CLASSES_JOINT ? class : class | 3; }
 

@@ -9,8 +9,8 @@
 
 /* Defined by alloc: what a miss does. */
 HAK_FN void *hak_alloc_cold(size_t size);
-HAK_FN void hak_alloc_free_cold(void *p);
-HAK_FN void hak_alloc_delete_cold(void *p, size_t align, size_t size);
+HAK_FN void hak_free_cold(void *p);
+HAK_FN void hak_free_delete_cold(void *p, size_t align, size_t size);
 HAK_FN void *hak_alloc_medium(size_t size);
 
 /* Pops a block; NULL: a miss. */
@@ -79,14 +79,14 @@ HAK_HOT bool hak_hot_push(void *p)
 HAK_HOT void hak_hot_free(void *p)
 {
 	if (hak_unlikely(!hak_hot_push(p)))
-		hak_alloc_free_cold(p);
+		hak_free_cold(p);
 }
 
 /* operator delete: a hit does not look at the size. */
 HAK_HOT void hak_hot_delete(void *p, size_t align, size_t size)
 {
 	if (hak_unlikely(!hak_hot_push(p)))
-		hak_alloc_delete_cold(p, align, size);
+		hak_free_delete_cold(p, align, size);
 }
 
 #endif

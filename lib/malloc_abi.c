@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "deepbind.h"
+#include "free.h"
 #include "os.h"
 #include "say.h"
 
@@ -17,10 +18,10 @@ HAK_API void HAK_ABI(cfree)(void *p) { hak_hot_free(p); }
 HAK_API void *HAK_ABI(calloc)(size_t count, size_t size) { return hak_alloc_zeroed(count, size); }
 HAK_API void *HAK_ABI(realloc)(void *p, size_t size) { return hak_alloc_resize(p, size); }
 HAK_API size_t HAK_ABI(malloc_usable_size)(void *p) { return hak_alloc_usable_size(p); }
-HAK_API void HAK_ABI(free_sized)(void *p, size_t size) { hak_alloc_free_sized(p, 0, size); }
+HAK_API void HAK_ABI(free_sized)(void *p, size_t size) { hak_free_sized(p, 0, size); }
 HAK_API void HAK_ABI(free_aligned_sized)(void *p, size_t align, size_t size)
 {
-	hak_alloc_free_sized(p, align, size);
+	hak_free_sized(p, align, size);
 }
 
 /* As glibc up to 2.37: an alignment that is no power of two is rounded up to one. */

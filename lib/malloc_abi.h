@@ -1,4 +1,4 @@
-/* malloc_abi: the C and C++ names.  Floor 16.
+/* malloc_abi: the C and C++ names.  Floor 19.
  *
  * With HAK_NO_LIBC_NAMES (sanitizer builds, unit tests) each name has hak_abi_ before it and replaces nothing.
  * The names carry no symbol version: a versioned malloc is silently not interposed.  reallocarray is not here: glibc's

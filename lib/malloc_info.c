@@ -4,8 +4,8 @@
 #include <hakmem.h>
 #include <limits.h>
 
-#include "alloc.h"
 #include "libc.h"
+#include "reclaim.h"
 #include "report.h"
 #include "tunables.h"
 
@@ -156,7 +156,7 @@ HAK_API int HAK_ABI(malloc_trim)(size_t pad)
 {
 	int (*libc)(size_t) = (int (*)(size_t))(uintptr_t)info_libc("malloc_trim");
 
-	return libc ? libc(pad) : hak_alloc_trim() > 0;
+	return libc ? libc(pad) : hak_reclaim_trim() > 0;
 }
 
 /* Free memory that is kept.  What the user of a program has set counts more than what its author thought. */

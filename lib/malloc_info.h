@@ -1,4 +1,4 @@
-/* malloc_info: the C library's names for those who look at malloc or tune it.  Floor 16.
+/* malloc_info: the C library's names for those who look at malloc or tune it.  Floor 19.
  *
  * Names, numbers and errors are glibc's, whatever the C library is; the structures are declared here because
  * musl has none.  HAK_ABI as in malloc_abi.h. */

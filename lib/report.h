@@ -1,4 +1,4 @@
-/* report: sums and words for those who look.  Floor 15.
+/* report: sums and words for those who look.  Floor 18.
  *
  * Everything is summed when it is asked for, from the counters of all heaps and the tables of the registry.
  * Nobody is stopped, no lock is taken, nothing is allocated.  Rows, ids and units: stats.def.

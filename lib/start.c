@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "alloc.h"
+#include "attach.h"
 #include "background.h"
 #include "bigcache.h"
 #include "conf.h"
@@ -57,7 +57,7 @@ static void start_pass(void)
 /* HAKMEM_SECURE holds for all blocks or for none: where another thread allocates already, for none. */
 static void start_secure(void)
 {
-	if (hak_setting(secure) && (hak_libc_passes() || hak_setting(tiny_front_direct) || !hak_alloc_start() || !hak_secure_start()))
+	if (hak_setting(secure) && (hak_libc_passes() || hak_setting(tiny_front_direct) || !hak_attach_start() || !hak_secure_start()))
 		hak_tunables_set_value(HAK_TUNABLE_ID_secure, 0);
 }
 
@@ -66,7 +66,7 @@ static void start_record(bool is_secure)
 {
 	hak_record_start(environ, is_secure);
 	if (hak_record_is_on())
-		hak_alloc_follow();
+		hak_attach_follow();
 }
 
 /* HAKMEM_GUARD_SAMPLE.  The thread leaves the heap that it has used before: it takes another, with out-caches. */
@@ -74,7 +74,7 @@ static void start_guard(void)
 {
 	if (!hak_setting(guard_sample))
 		return;
-	if (!hak_libc_passes() && hak_alloc_start() && hak_guard_start()) {
+	if (!hak_libc_passes() && hak_attach_start() && hak_guard_start()) {
 		start_leave_heap();
 		hak_segv_start();
 	} else {
@@ -88,7 +88,7 @@ static void start_fork_prepare(void)
 {
 	uint32_t before = hak_lock_held;
 
-	hak_alloc_lock();
+	hak_attach_lock();
 	hak_bigcache_lock();
 	hak_policy_lock();
 	hak_registry_lock();
@@ -107,7 +107,7 @@ static void start_fork_parent(void)
 	if (taken & HAK_LOCK_BIT(HAK_RANK_LARGE))
 		hak_bigcache_unlock();
 	if (taken & HAK_LOCK_BIT(HAK_RANK_INIT))
-		hak_alloc_unlock();
+		hak_attach_unlock();
 }
 
 static void start_fork_child(void)
@@ -143,9 +143,9 @@ HAK_FN void hak_start(void)
 		start_pass();
 	else
 		start_record(is_secure);
-	hak_alloc_has_key = pthread_key_create(&hak_alloc_key, start_thread_exit) == 0;
+	hak_attach_has_key = pthread_key_create(&hak_attach_key, start_thread_exit) == 0;
 	pthread_atfork(start_fork_prepare, start_fork_parent, start_fork_child);
-	if (hak_setting(ss_prewarm) && !hak_libc_passes() && hak_alloc_start())
+	if (hak_setting(ss_prewarm) && !hak_libc_passes() && hak_attach_start())
 		hak_superslab_prewarm(hak_setting(ss_prewarm));
 	if (!hak_libc_passes())
 		hak_background_start();

@@ -1,4 +1,4 @@
-/* start: constructor, fork, thread exit.  Floor 16. */
+/* start: constructor, fork, thread exit.  Floor 19. */
 #ifndef HAK_START_H
 #define HAK_START_H
 

@@ -32,6 +32,7 @@
 #define HAK_STARVE_H
 
 #include "registry.h"
+#include "tunables.h"
 
 /* The bytes of hak_starve.on, in the order of addresses. */
 enum hak_starve_reason { HAK_STARVE_PROFILE, HAK_STARVE_RECORD, HAK_STARVE_TEST };
@@ -44,6 +45,8 @@ HAK_VAR struct hak_starve hak_starve;
 
 /* Is every call a cold one?  Hits that are on their way, and what threads that only allocate have cached, excepted. */
 HAK_HOT bool hak_starve_is_on(void) { return hak_load(&hak_starve.on, relaxed) != 0; }
+/* The same, or HAKMEM_SECURE has to see each call. */
+HAK_HOT bool hak_starve_is_needed(void) { return hak_starve_is_on() || hak_setting(secure); }
 HAK_FN bool hak_starve_is_for(enum hak_starve_reason reason);
 
 HAK_FN void hak_starve_on(enum hak_starve_reason reason);

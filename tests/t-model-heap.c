@@ -287,7 +287,7 @@ static struct hak_heap *take(void)
 	return heap;
 }
 
-/* As hak_alloc_heap: the thread's heap, entered; another one, for one call, if a visitor is inside; NULL if there is none. */
+/* As hak_attach_heap: the thread's heap, entered; another one, for one call, if a visitor is inside; NULL if there is none. */
 static struct hak_heap *attach(void)
 {
 	unsigned i = own_heap();
@@ -301,7 +301,7 @@ static struct hak_heap *attach(void)
 	return heap;
 }
 
-/* As hak_alloc_leave. */
+/* As hak_attach_leave. */
 static void leave(struct hak_heap *heap)
 {
 	if (owner_of[number(heap)] == model_self() + 1)

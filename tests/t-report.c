@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The room report: known amounts of blocks of every kind, counted exactly; each counter of stats.def moves; what is
  * printed, at exit too.  Settings are read once in a process, so some cases run this program again. */
+#include "attach.h"
+#include "reclaim.h"
 #include "report.h"
 
 #include <pthread.h>
 #include <sched.h>
 
-#include "alloc.h"
 #include "batch.h"
 #include "capture.h"
 #include "hard.h"
@@ -176,7 +177,7 @@ static void check_large(void)
 	is(FIGURE(large_blocks), n);
 	is(FIGURE(large_bytes), bytes);
 	is(FIGURE(large_cached_bytes), hak_large_cached());
-	hak_alloc_trim();
+	hak_reclaim_trim();
 	is(FIGURE(large_cached_bytes), 0);
 }
 
@@ -187,7 +188,7 @@ static void check_trim(void)
 		memset(blocks[i], 1, 2000);
 	give(MANY);
 	ok(FIGURE(trim_bytes) > 0, "there is something to trim");
-	ok(hak_alloc_trim() > 0, "it is trimmed");
+	ok(hak_reclaim_trim() > 0, "it is trimmed");
 	is(FIGURE(trim_bytes), 0);
 	is(FIGURE(slabs_dirty), 0);
 	is(FIGURE(cached_blocks), 0);
@@ -337,10 +338,10 @@ static void *waiter(void *with)
 	struct hak_heap *heap;
 
 	take(*(size_t *)with, 200);
-	heap = hak_alloc_heap();
+	heap = hak_attach_heap();
 	reach(1);
 	wait_for(2);
-	hak_alloc_leave(heap);
+	hak_attach_leave(heap);
 	give(200);
 	return NULL;
 }
@@ -401,7 +402,7 @@ static void move_inside(void)
 	for (unsigned i = 0; i < MANY; i++)
 		if (i / 2 % 2)
 			HAK_ABI(free)(blocks[i]);
-	hak_alloc_trim();
+	hak_reclaim_trim();
 	for (unsigned i = 0; i < MANY; i++)
 		if (i / 2 % 2 == 0)
 			HAK_ABI(free)(blocks[i]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The room segv: what the handler does with faults at guarded blocks, and that all others reach who would have got them. */
+#include "attach.h"
 #include "segv.h"
 
 #include <setjmp.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "alloc.h"
 #include "capture.h"
 #include "heap.h"
 #include "tap.h"
@@ -34,7 +34,7 @@ static void informed(int number, siginfo_t *info, void *context)
 static void begin(const struct sigaction *action)
 {
 	need(sigaction(SIGSEGV, action, NULL) == 0);
-	need(hak_alloc_start() && hak_guard_start());
+	need(hak_attach_start() && hak_guard_start());
 	hak_segv_start();
 }
 
