@@ -173,7 +173,8 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 	bool is_zero = false;
 	void *p = alloc_guarded(size, class, align);
 
-	hak_attach_follow();
+	if (hak_unlikely(hak_starve_is_on() || hak_starve_is_news())) /* with HAKMEM_SECURE alone there is nothing to follow */
+		hak_attach_follow();
 	if (!p && class < HAK_CLASS_COUNT)
 		p = alloc_class_starved(size, class, &is_zero);
 	else if (!p)

@@ -177,6 +177,15 @@ static void writes_1_behind_all(void)
 	free(p);
 }
 
+/* Of the 8 bytes of pattern behind 80. */
+static void writes_8_behind(void)
+{
+	char *volatile p = malloc(80);
+
+	p[87] = 0;
+	free(p);
+}
+
 static void writes_behind_and_resizes(void)
 {
 	char *volatile p = malloc(40);
@@ -191,6 +200,16 @@ static void writes_freed(void)
 
 	free(p);
 	p[50] = 1;
+	for (int i = 0; i < 10000; i++)
+		free(malloc(100));
+}
+
+static void writes_freed_end(void)
+{
+	char *volatile p = malloc(100);
+
+	free(p);
+	p[111] = 1;
 	for (int i = 0; i < 10000; i++)
 		free(malloc(100));
 }
@@ -253,9 +272,12 @@ static const struct point {
 	{ "a byte behind", writes_1_behind, 3, "free: the program wrote behind the end of the block of 112 bytes" },
 	{ "a byte behind a full block", writes_1_behind_all, 3,
 	  "free: the program wrote behind the end of the block of 112 bytes" },
+	{ "the eighth byte behind", writes_8_behind, 3, "free: the program wrote behind the end of the block of 96 bytes" },
 	{ "bytes behind, and realloc", writes_behind_and_resizes, 3,
 	  "realloc: the program wrote behind the end of the block of 48 bytes" },
 	{ "a write after free", writes_freed, 3, "malloc: the program wrote to the block of 112 bytes after it was freed" },
+	{ "a write to the last byte after free", writes_freed_end, 3,
+	  "malloc: the program wrote to the block of 112 bytes after it was freed" },
 	{ "a size wrong by one", frees_wrong_size, 3, "free_sized: the size is wrong: the block has 100 bytes" },
 	{ "operator delete with a wrong size", deletes_wrong_size, 3,
 	  "operator delete: the size is wrong: the block has 100 bytes" },

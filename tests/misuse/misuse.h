@@ -29,7 +29,7 @@ PART void drop(void *p)
 
 PART void change(char *p)
 {
-	*(volatile char *)p = 0x77;
+	*(volatile char *)p = 0x76; /* even: no byte of the canaries' pattern is */
 	HERE;
 }
 
