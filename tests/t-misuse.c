@@ -172,6 +172,7 @@ static void free_in_turn_in_thread(const void *with)
 	void *blocks[2] = { malloc(*(const size_t *)with), malloc(*(const size_t *)with) };
 	pthread_t thread;
 
+	need(malloc(*(const size_t *)with) != NULL); /* their slab stays in use */
 	need(pthread_create(&thread, NULL, thread_free_in_turn, blocks) == 0);
 	pthread_join(thread, NULL);
 }
