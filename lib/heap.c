@@ -7,7 +7,7 @@
 
 #define HEAP_DIRECTORY ((size_t)1 << HAK_HEAP_DIRECTORY_SHIFT)
 
-HAK_DEF void *hak_null_place[1];
+HAK_DEF void *hak_null_places[2];
 
 #define NOWHERE { hak_null_place, 0, 0 } /* full and never a start, if a tag led here */
 #define NOWHERE_4 NOWHERE, NOWHERE, NOWHERE, NOWHERE

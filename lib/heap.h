@@ -119,7 +119,8 @@ struct hak_thread {
 
 HAK_VAR HAK_TLS struct hak_thread hak_thread;
 HAK_VAR struct hak_heap hak_empty_heap; /* of threads without one: every cache is empty and full at once */
-HAK_VAR void *hak_null_place[1];        /* the top of an empty cache without an array; never written */
+HAK_VAR void *hak_null_places[2];
+#define hak_null_place (hak_null_places + 1) /* the top of an empty cache without an array; never written, nor what is below */
 
 /* All heaps, by id: parts of 128, made as they are needed: few programs have more threads, and the first is a page that all pay. */
 #define HAK_HEAP_DIRECTORY_SHIFT 7
