@@ -320,7 +320,7 @@ int main(void)
 {
 	int status;
 
-	alarm((unsigned)short_or_long(240, 600)); /* what hangs dies */
+	alarm((unsigned)short_or_long(400, 900)); /* what hangs dies */
 	atomic_store(&fast, true);
 	check_handler("handlers that only count, at 10 kHz in each thread", count_only);
 	atomic_store(&fast, false);
