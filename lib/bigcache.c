@@ -5,7 +5,7 @@
 #include "lock.h"
 
 static struct hak_lock bigcache_lock = HAK_LOCK_INIT(HAK_RANK_LARGE);
-HAK_DEF struct hak_bigcache hak_bigcache;
+HAK_DEF struct hak_bigcache hak_bigcache HAK_SPARSE;
 static _Atomic size_t bigcache_slots; /* written under the lock */
 
 HAK_FN void hak_bigcache_lock(void) { hak_lock_take(&bigcache_lock); }

@@ -85,7 +85,7 @@ static void bin_give_slab(struct hak_bin *bin, struct hak_slab *slab)
 	unsigned slabs = hak_classes[slab->class].slabs + bin_unguard(slab);
 	bool dirty = !(slab->fresh & HAK_FRESH_CLEAN);
 
-	bin->prefill = 1;
+	bin->prefill = 0;
 	bin_unlink(bin, slab);
 	hak_count(&bin->counts.slabs_given, slabs);
 	hak_registry_set_tags(number, slabs, 0);
@@ -173,15 +173,16 @@ static bool bin_take_single(struct hak_heap *heap, uint32_t node, unsigned class
 {
 	struct hak_bin *bin = &heap->bins[class];
 	size_t slot;
-	uint32_t dirty, mask = hak_pool_take_many(node, bin->prefill, &slot, &dirty);
+	unsigned wanted = bin->prefill ? bin->prefill : 1;
+	uint32_t dirty, mask = hak_pool_take_many(node, wanted, &slot, &dirty);
 
 	if (!mask)
 		return false;
 	hak_batch_taken(slot, mask & ~dirty);
 	if (bin_is_growing(bin))
 		hak_pages_growing(slot, mask & ~dirty);
-	if (bin->prefill < BIN_PREFILL_MOST)
-		bin->prefill = (uint16_t)(bin->prefill * 2);
+	if (wanted < BIN_PREFILL_MOST)
+		bin->prefill = (uint16_t)(wanted * 2);
 	for (; mask; mask &= mask - 1) {
 		unsigned i = hak_lowest_bit(mask);
 		bin_open(heap, class, slot * HAK_SS_SLABS + i, !(dirty >> i & 1));

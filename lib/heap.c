@@ -5,7 +5,10 @@
 #include "meta.h"
 #include "numa.h"
 
-#define HEAP_DIRECTORY ((size_t)1 << HAK_HEAP_DIRECTORY_SHIFT)
+#define HEAP_PART_FIRST (UINT32_C(1) << HAK_HEAP_PART_SHIFT)
+
+_Static_assert(HAK_HEAP_SIZE % HAK_ALIGN == 0 && HAK_HEAP_ROOM % HAK_ALIGN == 0, "the first arrays are aligned");
+_Static_assert((HEAP_PART_FIRST << (HAK_HEAP_PARTS - 1)) - 1 >= HAK_OWNER_MAX, "the directory holds all heaps");
 
 HAK_DEF void *hak_null_places[2];
 
@@ -21,7 +24,7 @@ HAK_DEF struct hak_heap hak_empty_heap = {
 
 HAK_DEF HAK_TLS struct hak_thread hak_thread = { .heap = &hak_empty_heap, .own = &hak_empty_heap };
 
-HAK_DEF _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS] HAK_SPARSE;
+HAK_DEF _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];
 HAK_DEF _Atomic uint32_t hak_heap_made, hak_heap_forks;
 
 /* The stacks of idle heaps (H6): the first one's id in the low bits, a counter above that changes with every push and pop. */
@@ -34,26 +37,35 @@ static _Atomic uint64_t heap_idle[HAK_NODES];
 
 HAK_FN uint32_t hak_heap_count(void) { return hak_load(&hak_heap_made, relaxed); }
 
+static unsigned heap_part(uint32_t id)
+{
+	return id < HEAP_PART_FIRST ? 0 : hak_highest_bit(id >> HAK_HEAP_PART_SHIFT) + 1;
+}
+static uint32_t heap_part_start(unsigned part) { return part == 0 ? 0 : HEAP_PART_FIRST << (part - 1); }
+static uint32_t heap_part_size(unsigned part) { return part == 0 ? HEAP_PART_FIRST : heap_part_start(part); }
+
 HAK_FN struct hak_heap *hak_heap_find(uint32_t id)
 {
-	hak_heap_entry *part = hak_load(&hak_heap_directory[id >> HAK_HEAP_DIRECTORY_SHIFT], acquire); /* partner: heap_enter */
+	unsigned number = heap_part(id);
+	hak_heap_entry *part = hak_load(&hak_heap_directory[number], acquire); /* partner: heap_enter */
 
-	return part ? hak_load(&part[id % HEAP_DIRECTORY], acquire) : NULL;
+	return part ? hak_load(&part[id - heap_part_start(number)], acquire) : NULL;
 }
 
 static bool heap_enter(struct hak_heap *heap)
 {
-	_Atomic(hak_heap_entry *) *place = &hak_heap_directory[heap->id >> HAK_HEAP_DIRECTORY_SHIFT];
+	unsigned number = heap_part(heap->id);
+	_Atomic(hak_heap_entry *) *place = &hak_heap_directory[number];
 	hak_heap_entry *part = hak_load(place, acquire), *none = NULL;
 
 	if (!part) {
-		part = hak_meta_alloc(HEAP_DIRECTORY * sizeof(*part), HAK_LINE);
+		part = hak_meta_alloc(heap_part_size(number) * sizeof(*part), HAK_LINE);
 		if (!part)
 			return false;
 		if (!hak_cas_acquire_both(place, &none, part, acq_rel)) /* partner: hak_heap_find */
 			part = none;                                    /* another thread was first */
 	}
-	hak_store(&part[heap->id % HEAP_DIRECTORY], heap, release); /* partner: hak_heap_find */
+	hak_store(&part[heap->id - heap_part_start(number)], heap, release); /* partner: hak_heap_find */
 	return true;
 }
 
@@ -104,10 +116,9 @@ static void heap_init(struct hak_heap *heap, uint32_t id)
 {
 	heap->id = id;
 	heap->tag = id << HAK_TAG_SHIFT;
-	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
+	heap->room = HAK_HEAP_ROOM;
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		heap->caches[c] = (struct hak_cache){ hak_null_place, hak_cache_place(hak_null_place), hak_classes[c].shape };
-		heap->bins[c].prefill = 1;
-	}
 	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++) {
 		unsigned class = heap_class_of_step(i);
 
@@ -126,7 +137,7 @@ HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint)
 
 static struct hak_heap *heap_make(unsigned node)
 {
-	struct hak_heap *heap = hak_meta_alloc(sizeof(*heap), HAK_LINE);
+	struct hak_heap *heap = hak_meta_alloc(HAK_HEAP_SIZE + HAK_HEAP_ROOM, HAK_LINE);
 	uint32_t n;
 
 	if (!heap)
@@ -258,15 +269,26 @@ HAK_FN bool hak_heap_try_visit(struct hak_heap *heap)
 
 HAK_FN void hak_heap_lose(struct hak_heap *heap) { hak_store(&heap->state, HAK_HEAP_LOST, relaxed); }
 
+static char *heap_array_room(struct hak_heap *heap, size_t size)
+{
+	size_t bytes = hak_align_up(size, HAK_ALIGN);
+	char *end = (char *)heap + HAK_HEAP_SIZE + HAK_HEAP_ROOM;
+
+	if (heap->room < bytes)
+		return hak_meta_alloc(bytes, HAK_ALIGN);
+	heap->room -= (uint32_t)bytes;
+	return end - heap->room - bytes;
+}
+
 /* New places, with HAK_CACHE_SPARE before and behind them.  Ends are compared by their low halves, so what lies across a
  * multiple of 4 GiB is not used. */
-static void **heap_array_make(unsigned shift)
+static void **heap_array_make(struct hak_heap *heap, unsigned shift)
 {
 	size_t size = sizeof(void *) << shift;
 	char *raw;
 
 	do
-		raw = hak_meta_alloc(size + (size_t)2 * HAK_ALIGN, HAK_ALIGN);
+		raw = heap_array_room(heap, size + (size_t)2 * HAK_ALIGN);
 	while (raw && (uint32_t)((uintptr_t)raw + size + HAK_ALIGN) < (uint32_t)(uintptr_t)raw);
 	return raw ? (void **)(void *)(raw + HAK_ALIGN) : NULL;
 }
@@ -276,7 +298,7 @@ HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift)
 	void **array = heap->arrays[shift];
 
 	if (!array)
-		return heap_array_make(shift);
+		return heap_array_make(heap, shift);
 	heap->arrays[shift] = array[0];
 	/* no block of another class may come to light: H7 */
 	memset(array - HAK_CACHE_SPARE, 0, (sizeof(void *) << shift) + (size_t)2 * HAK_ALIGN);

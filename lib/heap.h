@@ -45,7 +45,7 @@ struct hak_bin {
 	void **seen;                   /* top of the cache when it was last looked at */
 	uint16_t capacity;             /* places behind that; 0 while starved or never used */
 	uint16_t empty;                /* slabs in the list that are wholly free */
-	uint16_t prefill;              /* slabs to take at once next time */
+	uint16_t prefill;              /* slabs to take at once next time; 0: one */
 	bool flushing;                 /* the last cold call was a flush */
 	size_t put_then;               /* counts.put when the places above top were last cleared: H9 */
 	struct hak_bin_counts counts;
@@ -96,14 +96,19 @@ struct hak_heap {
 	_Atomic size_t sample_left, sample_distance; /* bytes to the next sample, and how many there are on average: sample.h */
 	struct hak_outs *outs;    /* HAKMEM_GUARD_SAMPLE, else NULL */
 	void **arrays[13];        /* unused cache arrays by size, linked through their first place */
-	struct hak_bin bins[HAK_CLASS_COUNT];
+	uint32_t room;            /* bytes behind the bins that are not yet part of an array */
 	struct hak_heap_counts counts;
 
 	hak_inbox inbox HAK_ALIGNED(HAK_LINE); /* written by everybody */
 	_Atomic uint32_t state;
 	_Atomic uint32_t listed;    /* in the stack of idle heaps, or about to be: H6 */
 	_Atomic uint32_t next_idle; /* id of the next one in it, 0 = none */
+
+	struct hak_bin bins[] HAK_ALIGNED(HAK_LINE); /* of each class; the empty heap has none */
 };
+
+#define HAK_HEAP_SIZE (sizeof(struct hak_heap) + HAK_CLASS_COUNT * sizeof(struct hak_bin))
+#define HAK_HEAP_ROOM 2560u /* behind it, for its first cache arrays: a small process touches no other page for them */
 
 _Static_assert(sizeof(struct hak_cache) == HAK_CACHE_SIZE, "a class's offset leads to its cache");
 
@@ -122,9 +127,9 @@ HAK_VAR struct hak_heap hak_empty_heap; /* of threads without one: every cache i
 HAK_VAR void *hak_null_places[2];
 #define hak_null_place (hak_null_places + 1) /* the top of an empty cache without an array; never written, nor what is below */
 
-/* All heaps, by id: parts of 128, made as they are needed: few programs have more threads, and the first is a page that all pay. */
-#define HAK_HEAP_DIRECTORY_SHIFT 7
-#define HAK_HEAP_PARTS ((HAK_OWNER_MAX >> HAK_HEAP_DIRECTORY_SHIFT) + 1)
+/* All heaps, by id, in parts that are made as they are needed: each has as many places as all before it. */
+#define HAK_HEAP_PART_SHIFT 4 /* places of the first: few programs have more threads */
+#define HAK_HEAP_PARTS 19u
 typedef _Atomic(struct hak_heap *) hak_heap_entry;
 HAK_VAR _Atomic(hak_heap_entry *) hak_heap_directory[HAK_HEAP_PARTS];
 HAK_VAR _Atomic uint32_t hak_heap_made;

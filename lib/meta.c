@@ -6,6 +6,7 @@
 #include "os.h"
 
 #define META_FIRST ((size_t)64 << 10) /* in .bss: a small program maps nothing for metadata */
+#define META_PAGE 4096u /* bounds in the first: a small program touches no page more than it must */
 #define META_CHUNK ((size_t)HAK_HARD_OR(512, 64) << 10)
 
 static char meta_first_bytes[META_FIRST] HAK_SPARSE HAK_ALIGNED(HAK_LINE);
@@ -35,16 +36,22 @@ static bool meta_renew(struct hak_meta_chunk *old, size_t need)
 	return true;
 }
 
+/* What is used of the chunk.  (To align the first's bytes would move all small variables behind a page's border.) */
+static size_t meta_used(const struct hak_meta_chunk *chunk, size_t used)
+{
+	return used > 0 ? used : hak_align_up((uintptr_t)chunk->bytes, META_PAGE) - (uintptr_t)chunk->bytes;
+}
+
 HAK_FN void *hak_meta_alloc(size_t size, size_t align)
 {
 	size_t need = size + align - HAK_ALIGN;
 
 	for (;;) {
 		struct hak_meta_chunk *chunk = hak_load(&hak_meta_current, acquire); /* partner: meta_renew */
-		size_t at = hak_load(&chunk->used, relaxed);
+		size_t used = hak_load(&chunk->used, relaxed), at = meta_used(chunk, used);
 
 		if (at <= chunk->size && chunk->size - at >= need) { /* else it would wrap some day */
-			if (!hak_cas(&chunk->used, &at, at + hak_align_up(need, HAK_ALIGN), relaxed))
+			if (!hak_cas(&chunk->used, &used, at + hak_align_up(need, HAK_ALIGN), relaxed))
 				continue;
 			return (void *)hak_align_up((uintptr_t)chunk->bytes + at, align);
 		}

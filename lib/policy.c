@@ -6,7 +6,7 @@
 #include "tunables.h"
 
 static struct hak_lock policy_lock = HAK_LOCK_INIT(HAK_RANK_POLICY);
-static struct hak_elo policy_elo; /* under the lock; started by the first block it learns of */
+static struct hak_elo policy_elo HAK_SPARSE; /* under the lock; started by the first block it learns of */
 HAK_DEF _Atomic size_t hak_policy_learned = HAK_ELO_FIRST;
 static _Atomic size_t policy_proven;
 static _Atomic bool policy_tended;

@@ -3,7 +3,9 @@
 #define POOL_WORDS (HAK_SS_MAX / 64)
 #define POOL_HINTS 6 /* by run length: 1, 2, 3..4, 5..8, 9..16, 17..32 */
 
-static _Atomic uint64_t pool_some[POOL_WORDS] HAK_SPARSE; /* bit i: slot i may have free slabs */
+/* Bit i: slot i may have free slabs.  The first slots' word is apart: it is all that a small process touches. */
+static _Atomic uint64_t pool_first;
+static _Atomic uint64_t pool_some[POOL_WORDS] HAK_SPARSE;
 static _Atomic size_t pool_hints[HAK_NODES][POOL_HINTS]; /* no run of that length below this slot, as far as known */
 HAK_DEF _Atomic uint64_t hak_pool_counters;
 
@@ -18,6 +20,8 @@ HAK_FN struct hak_pool_counts hak_pool_counts(void)
 
 	return (struct hak_pool_counts){ .used = (uint32_t)c, .dirty = (uint32_t)(c >> 32) };
 }
+
+static _Atomic uint64_t *pool_word(size_t w) { return w == 0 ? &pool_first : &pool_some[w]; }
 
 static unsigned pool_hint_of(unsigned k) { return k <= 1 ? 0 : hak_highest_bit(k - 1) + 1; }
 
@@ -36,14 +40,14 @@ static void pool_raise_hint(uint32_t node, unsigned k, size_t from, size_t found
 static void pool_mark(size_t slot)
 {
 	/* release: who finds the bit sees the word; partner: acquire in pool_unmark */
-	hak_fetch_or(&pool_some[slot / 64], UINT64_C(1) << (slot % 64), release);
+	hak_fetch_or(pool_word(slot / 64), UINT64_C(1) << (slot % 64), release);
 }
 
 /* The word was seen empty.  A giver may have filled it and found the bit still set: look again after clearing. */
 static void pool_unmark(size_t slot)
 {
 	/* acq_rel: partner is pool_mark; what a giver wrote before its mark is seen by the load below */
-	hak_fetch_and(&pool_some[slot / 64], ~(UINT64_C(1) << (slot % 64)), acq_rel);
+	hak_fetch_and(pool_word(slot / 64), ~(UINT64_C(1) << (slot % 64)), acq_rel);
 	if (hak_load(&hak_registry_slot(slot)->word, relaxed) != 0)
 		pool_mark(slot);
 }
@@ -55,7 +59,7 @@ static size_t pool_find_some(size_t from)
 	uint64_t skip = ~UINT64_C(0) << (from % 64);
 
 	for (size_t w = from / 64; w * 64 < high; w++, skip = ~UINT64_C(0)) {
-		uint64_t bits = hak_load(&pool_some[w], relaxed) & skip;
+		uint64_t bits = hak_load(pool_word(w), relaxed) & skip;
 		if (bits)
 			return w * 64 + hak_lowest_bit(bits);
 	}

@@ -44,9 +44,8 @@ HAK_DEF const struct hak_tunables_row hak_tunables_rows[HAK_TUNABLE_COUNT] = {
 #undef HAK_TUNABLE
 };
 
-/* T1: a loader that knows RELRO has made it read-only when the first of our code runs.  It fills a page, and linkers put this
- * section first, so that what is relocated (".data.rel.ro") shares a page with what the loader writes in any case. */
-HAK_DEF struct hak_settings hak_settings HAK_SECTION(".data.rel.ro.local.hak_settings") = {
+/* T1: a loader that knows RELRO has made it read-only when the first of our code runs. */
+HAK_DEF struct hak_settings hak_settings HAK_SECTION(".data.rel.ro.hak_settings") = {
 #define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, ...)                                  \
 	HAK_IF_START_##stability(.id = (preset),)
 #include "tunables.def"
@@ -64,7 +63,7 @@ static bool tunables_are_open;
 static bool tunables_are_sealed;
 HAK_DEF _Atomic uint8_t hak_tunables_sources[HAK_TUNABLE_COUNT];
 static char tunables_refused[HAK_TUNABLE_COUNT][TUNABLES_WORD] HAK_SPARSE;
-static char tunables_unknown[TUNABLES_UNKNOWN][TUNABLES_WORD];
+static char tunables_unknown[TUNABLES_UNKNOWN][TUNABLES_WORD] HAK_SPARSE;
 
 /* ---- values ---- */
 
@@ -98,23 +97,34 @@ static void tunables_store(const struct hak_tunables_row *row, size_t value)
 		hak_store((_Atomic(unsigned) *)field, (unsigned)value, relaxed);
 }
 
-/* Makes hak_settings writable.  Pages above 4 KiB hold other read-only data too, all of it data. */
-static bool tunables_open(void)
+/* The pages that hold hak_settings; what else is there is read-only too, and all of it data. */
+static void *tunables_pages(size_t *size)
 {
 	size_t page = hak_os_page_size();
 	uintptr_t from = hak_align_down((uintptr_t)&hak_settings, page);
-	uintptr_t to = hak_align_up((uintptr_t)(&hak_settings + 1), page);
+
+	*size = hak_align_up((uintptr_t)(&hak_settings + 1), page) - from;
+	return (void *)from;
+}
+
+static bool tunables_open(void)
+{
+	size_t size;
+	void *pages = tunables_pages(&size);
 
 	if (!tunables_are_open)
-		tunables_are_open = hak_os_protect_write((void *)from, to - from);
+		tunables_are_open = hak_os_protect_write(pages, size);
 	return tunables_are_open;
 }
 
 HAK_FN void hak_tunables_seal(void)
 {
+	size_t size;
+	void *pages = tunables_pages(&size);
+
 	/* on larger pages it may have a neighbour that must stay writable */
 	if (tunables_are_open && hak_os_page_size() == 4096)
-		hak_os_protect_read(&hak_settings, sizeof(hak_settings));
+		hak_os_protect_read(pages, size);
 	tunables_are_sealed = true;
 }
 

@@ -3,8 +3,8 @@
  * A row of tunables.def makes a field, its checks, its parser, its line in the list and its man page.
  * Read a setting as hak_setting(fc_cap), whatever its kind; a field of the wrong kind does not compile.
  * T1  hak_settings (stability START) changes only before hak_tunables_seal, thus by one thread.  It lies on
- *     a page of its own that the loader makes read-only (RELRO); only where the environment changes a value
- *     is it writable from there to hak_tunables_seal.  Without settings that costs no system call.
+ *     the page of what is relocated, which the loader makes read-only (RELRO); only where the environment changes
+ *     a value is it writable from there to hak_tunables_seal.  Without settings that costs no system call.
  * T2  hak_live (stability LIVE) may change at any time, by any thread: relaxed atomics, each value by itself.
  * T3  A value in force is always within its row's bounds.
  * T4  Nothing is printed unless HAKMEM_VERBOSE=1; what was refused is remembered and can be asked for. */
@@ -49,7 +49,7 @@ struct hak_settings {
 	HAK_IF_START_##stability(HAK_TYPE_##type id;)
 #include "tunables.def"
 #undef HAK_TUNABLE
-} HAK_ALIGNED(4096); /* and so padded: nothing else is on its pages */
+};
 
 struct hak_live {
 #define HAK_TUNABLE(id, name, type, preset, min, max, unit, stability, ...)                                  \

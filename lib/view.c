@@ -40,7 +40,7 @@ static const char view_process_counters[] =
 #include "stats.def"
 	;
 
-/* Behind hak_settings, on the page of .dynamic and .got: no page more becomes the process's own. */
+/* On the page of .dynamic and .got: no page more becomes the process's own. */
 struct view_whole {
 	struct hak_view head;
 	const volatile void *places[HAK_VIEW_PLACES];

@@ -58,7 +58,7 @@ prints_nothing() {
 }
 
 point 'at most 300 KiB of memory' costs rss_kb 300
-point 'at most 52 KiB of it are no file and no other process has them' costs anon_kb 52
+point 'at most 36 KiB of it are no file and no other process has them' costs anon_kb 36
 point 'at most 6 mappings' costs mappings 6
 # Three are the allocator's, the others the dynamic linker's: 5 of glibc's, 9 of musl's.
 if $READELF -d "$library" | grep -q '(NEEDED).*\[libc\.so\.6\]'; then calls=8; else calls=12; fi

@@ -81,8 +81,8 @@ __attribute__((unused)) HAK_VAR HAK_TLS struct hak_thread hak_thread;
 
 enum { heap_count = 4, parcel_count = 6, nobody = 0 };
 
-static struct hak_heap heaps[heap_count];
-static hak_heap_entry directory[HEAP_DIRECTORY];
+static char heaps[heap_count][(HAK_HEAP_SIZE + HAK_LINE - 1) / HAK_LINE * HAK_LINE] HAK_ALIGNED(HAK_LINE);
+static hak_heap_entry directory[HEAP_PART_FIRST];
 static unsigned inside[heap_count];   /* thread + 1 */
 static unsigned owner_of[heap_count]; /* thread + 1: whose hak_thread.own it is */
 static unsigned hit_by[heap_count];   /* thread + 1: who is in the midst of a hit in its caches */
@@ -90,7 +90,12 @@ static unsigned sent;
 
 static unsigned number(const struct hak_heap *heap)
 {
-	return (unsigned)(heap - heaps);
+	return (unsigned)(((const char *)heap - heaps[0]) / (ptrdiff_t)sizeof(heaps[0]));
+}
+
+static struct hak_heap *heap_at(size_t i)
+{
+	return (struct hak_heap *)(void *)heaps[i];
 }
 
 static void go_in(struct hak_heap *heap)
@@ -194,8 +199,8 @@ static void forget_heaps(void)
 	hak_heap_made = heap_count;
 	hak_store(&hak_heap_directory[0], directory, relaxed);
 	for (uint32_t i = 0; i < heap_count; i++) {
-		heap_init(&heaps[i], HAK_OWNER_FIRST + i);
-		hak_store(&directory[HAK_OWNER_FIRST + i], &heaps[i], relaxed);
+		heap_init(heap_at(i), HAK_OWNER_FIRST + i);
+		hak_store(&directory[HAK_OWNER_FIRST + i], heap_at(i), relaxed);
 	}
 }
 
@@ -209,7 +214,7 @@ static void three_owners(void)
 		hak_parcel_put(&parcels[i].parcel);
 	for (unsigned i = 0; i < heap_count - 1; i++)
 		owner_of[i] = i + 1;
-	heap_make_idle(&heaps[heap_count - 1]);
+	heap_make_idle(heap_at(heap_count - 1));
 	sent = 0;
 }
 
@@ -218,7 +223,7 @@ static void one_orphan(void)
 {
 	three_owners();
 	owner_of[0] = nobody;
-	heap_make_idle(&heaps[0]);
+	heap_make_idle(heap_at(0));
 }
 
 static void two_orphans_without_counter(void)
@@ -247,7 +252,7 @@ static void check(void)
 	unsigned arrived = 0, waiting = 0;
 
 	for (unsigned i = 0; i < heap_count; i++) {
-		struct hak_heap *heap = &heaps[i];
+		struct hak_heap *heap = heap_at(i);
 		bool is_idle = heap->state == HAK_HEAP_IDLE;
 
 		model_require(inside[i] == nobody);
@@ -293,8 +298,8 @@ static struct hak_heap *attach(void)
 	unsigned i = own_heap();
 	struct hak_heap *heap;
 
-	if (i < heap_count && hak_heap_enter(&heaps[i]))
-		return &heaps[i];
+	if (i < heap_count && hak_heap_enter(heap_at(i)))
+		return heap_at(i);
 	heap = take();
 	if (heap && i == heap_count)
 		owner_of[number(heap)] = model_self() + 1;
@@ -339,8 +344,8 @@ static void end(void)
 	if (i == heap_count)
 		return;
 	owner_of[i] = nobody;
-	if (hak_heap_enter_last(&heaps[i]))
-		hak_remote_leave(&heaps[i]);
+	if (hak_heap_enter_last(heap_at(i)))
+		hak_remote_leave(heap_at(i));
 }
 
 static void send_to(unsigned to)
@@ -379,13 +384,13 @@ static void send_twice(void)
 
 static void visit_first(void)
 {
-	remote_visit_live(&heaps[0]);
+	remote_visit_live(heap_at(0));
 }
 
 static void send_and_visit(void)
 {
 	send_to(0);
-	remote_visit_live(&heaps[0]);
+	remote_visit_live(heap_at(0));
 }
 
 static void work_and_end(void)
@@ -438,7 +443,7 @@ static void fork_child(void)
 		model.has_ended[i] = i != model_self();
 	for (unsigned i = 0; i < heap_count; i++)
 		owner_of[i] = i == mine ? model_self() + 1 : nobody;
-	hak_heap_after_fork(mine < heap_count ? &heaps[mine] : NULL);
+	hak_heap_after_fork(mine < heap_count ? heap_at(mine) : NULL);
 	send_to(0);
 }
 
@@ -446,7 +451,7 @@ static void fork_child(void)
 static void check_child(void)
 {
 	for (unsigned i = 0; i < heap_count; i++) {
-		struct hak_heap *heap = &heaps[i];
+		struct hak_heap *heap = heap_at(i);
 
 		model_require(is_listed(heap) == (heap->state == HAK_HEAP_IDLE) || heap->listed);
 		if (heap->state != HAK_HEAP_IDLE)
@@ -463,9 +468,9 @@ static void end_carelessly(void)
 	unsigned i = own_heap();
 
 	owner_of[i] = nobody;
-	if (hak_heap_enter_last(&heaps[i])) {
-		hak_remote_settle(&heaps[i]);
-		hak_heap_release(&heaps[i]);
+	if (hak_heap_enter_last(heap_at(i))) {
+		hak_remote_settle(heap_at(i));
+		hak_heap_release(heap_at(i));
 	}
 }
 
@@ -475,8 +480,8 @@ static void work_carelessly_in_a_hit(void)
 	unsigned i = own_heap();
 
 	hit_by[i] = model_self() + 1;
-	if (hak_heap_enter_last(&heaps[i]))
-		hak_heap_exit(&heaps[i]);
+	if (hak_heap_enter_last(heap_at(i)))
+		hak_heap_exit(heap_at(i));
 	else
 		owner_of[i] = nobody;
 	hak_model_step();
@@ -488,20 +493,20 @@ static void work_rudely(void)
 {
 	unsigned i = own_heap();
 
-	if (hak_load(&heaps[i].use, acquire) == HAK_USE_NONE) {
-		hak_store(&heaps[i].use, HAK_USE_OWNER, relaxed);
-		go_in_as_owner(&heaps[i]);
-		hak_heap_exit(&heaps[i]);
+	if (hak_load(&heap_at(i)->use, acquire) == HAK_USE_NONE) {
+		hak_store(&heap_at(i)->use, HAK_USE_OWNER, relaxed);
+		go_in_as_owner(heap_at(i));
+		hak_heap_exit(heap_at(i));
 	}
 }
 
 /* The visitor goes without a look whether the owner has left meanwhile. */
 static void visit_carelessly(void)
 {
-	if (!hak_heap_visit(&heaps[0]))
+	if (!hak_heap_visit(heap_at(0)))
 		return;
-	go_out(&heaps[0]);
-	hak_store(&heaps[0].use, HAK_USE_NONE, release);
+	go_out(heap_at(0));
+	hak_store(&heap_at(0)->use, HAK_USE_NONE, release);
 }
 
 /* The state is looked at before the push. */
@@ -509,13 +514,13 @@ static void send_carelessly(void)
 {
 	struct hak_heap *heap = attach();
 	struct hak_parcel *parcel = remote_get_parcel(heap, HAK_OWNER_FIRST);
-	bool is_idle = hak_load(&heaps[0].state, seq_cst) == HAK_HEAP_IDLE;
+	bool is_idle = hak_load(&heap_at(0)->state, seq_cst) == HAK_HEAP_IDLE;
 
 	model_require(heap && parcel);
 	sent++;
-	hak_parcel_push(&heaps[0].inbox, parcel);
+	hak_parcel_push(&heap_at(0)->inbox, parcel);
 	if (is_idle)
-		remote_visit_idle(&heaps[0]);
+		remote_visit_idle(heap_at(0));
 	leave(heap);
 }
 

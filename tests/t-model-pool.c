@@ -22,7 +22,7 @@ static void start_with(uint32_t first, uint32_t second, uint32_t dirty_first)
 
 	memset(slots, 0, sizeof(slots));
 	memset(owner, 0, sizeof(owner));
-	pool_some[0] = 0;
+	pool_first = 0;
 	hak_pool_counters = 0;
 	for (unsigned h = 0; h < POOL_HINTS; h++)
 		pool_hints[0][h] = 0;
@@ -103,7 +103,7 @@ static void check_words(void)
 
 		model_require((uint32_t)word == expected_free[s]);
 		model_require((word >> 32 & ~word) == 0);                 /* L1 */
-		model_require(word == 0 || (pool_some[0] >> s & 1) != 0); /* L3 */
+		model_require(word == 0 || (pool_first >> s & 1) != 0); /* L3 */
 		dirty += hak_count_bits(word >> 32);
 		for (unsigned i = 0; i < HAK_SS_SLABS; i++)
 			model_require(owner[s][i] == 0);
@@ -310,7 +310,7 @@ static void take_carelessly(void)
 		return;
 	own(0, mask);
 	if ((uint32_t)old == mask)
-		hak_fetch_and(&pool_some[0], ~UINT64_C(1), acq_rel);
+		hak_fetch_and(&pool_first, ~UINT64_C(1), acq_rel);
 	give(0, mask, true);
 }
 

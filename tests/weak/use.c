@@ -53,7 +53,7 @@ unsigned hak_numa_node(void)
 const struct hak_class hak_classes[HAK_CLASS_COUNT];
 
 static struct hak_heap heap;
-static hak_heap_entry directory[HEAP_DIRECTORY];
+static hak_heap_entry directory[HEAP_PART_FIRST];
 static struct hak_parcel parcel;
 static unsigned inside; /* what the cold half of the heap is: a race is found */
 static bool is_left;

@@ -110,8 +110,10 @@ class Registry:
 
     def heap(self, owner):
         view = self.view
-        part = view.word_at(view.heap_directory + (owner >> view.heap_part_shift) * view.word)
-        return view.word_at(part + owner % (1 << view.heap_part_shift) * view.word)
+        number = (owner // view.heap_part_first).bit_length()
+        start = view.heap_part_first << number >> 1 if number else 0
+        part = view.word_at(view.heap_directory + number * view.word)
+        return view.word_at(part + (owner - start) * view.word)
 
     def cached(self, owner, number):
         """The blocks in a heap's cache of a class."""

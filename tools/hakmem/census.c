@@ -137,28 +137,36 @@ static bool has_good_heaps(const struct view *view, const struct census *census,
 	       view_fits(view, HAK_VIEW_NUMBER_bin_counts, bins->names.count * word, bin) &&
 	       view_fits(view, HAK_VIEW_NUMBER_bin_capacity, 2, bin) &&
 	       view_fits(view, HAK_VIEW_NUMBER_bin_array, word, bin) &&
-	       view_fits(view, HAK_VIEW_NUMBER_cache_top, word, cache) && NUMBER(view, heap_part_shift) < 24 &&
+	       view_fits(view, HAK_VIEW_NUMBER_cache_top, word, cache) && NUMBER(view, heap_part_first) > 0 &&
 	       NUMBER(view, heap_parts) <= CENSUS_PARTS && NUMBER(view, slab_shift) < 32;
+}
+
+/* The part of the directory that a heap is in, for ids from *start to *end - 1; 0: there is none. */
+static uint64_t find_part(const struct view *view, uint32_t id, uint64_t *start, uint64_t *end)
+{
+	uint32_t number = 0;
+
+	*start = 0;
+	for (*end = NUMBER(view, heap_part_first); id >= *end; *end *= 2, number++)
+		*start = *end;
+	return number < NUMBER(view, heap_parts) ? view_word(view, PLACE(view, heap_directory) + (uint64_t)number * view->word) : 0;
 }
 
 static void add_heaps(struct census *census, const struct view *view, const struct bin_names *bins, char *heap)
 {
-	uint32_t made = view_u32(view, PLACE(view, heap_count)), shift = NUMBER(view, heap_part_shift);
-	uint32_t in_part = (UINT32_C(1) << shift) - 1;
-	uint64_t part = 0, at;
+	uint32_t made = view_u32(view, PLACE(view, heap_count));
+	uint64_t start = 0, end = 0, part = 0, at;
 
-	for (uint32_t i = 0; i < made && i < CENSUS_HEAPS; i++) {
-		uint32_t id = NUMBER(view, heap_first) + i;
+	for (uint64_t i = 0; i < made && i < CENSUS_HEAPS; i++) {
+		uint32_t id = NUMBER(view, heap_first) + (uint32_t)i;
 
-		if (id >> shift >= NUMBER(view, heap_parts))
-			break;
-		if (i == 0 || (id & in_part) == 0)
-			part = view_word(view, PLACE(view, heap_directory) + (uint64_t)(id >> shift) * view->word);
+		if (id >= end)
+			part = find_part(view, id, &start, &end);
 		if (!part) {
-			i += in_part - (id & in_part); /* to its last one */
+			i += end - 1 - id; /* to its last one */
 			continue;
 		}
-		at = view_word(view, part + (uint64_t)(id & in_part) * view->word);
+		at = view_word(view, part + (id - start) * view->word);
 		if (at && remote_read(view->remote, at, heap, NUMBER(view, heap_size)))
 			add_heap(census, view, bins, at, heap);
 	}
