@@ -5,6 +5,7 @@
 
 #define REGISTRY_FIRST_SLOTS ((size_t)1024) /* 2 GiB: 128 KiB of tags, 64 KiB of entries, touched as used */
 #define REGISTRY_TRIES 16
+#define REGISTRY_HELD 8u /* places that are asked for where the kernel chooses */
 #define REGISTRY_ASK ((size_t)512) /* so many slots are not claimed before the kernel has shown that it would give them */
 
 HAK_DEF struct hak_registry hak_registry = { .page = 4096 };
@@ -302,18 +303,24 @@ static char *registry_map_somewhere(size_t size)
 	return registry_map_and_cut(size);
 }
 
+/* Another thread may be between unmapping a slot and its unclaim, or trying whether it can grow into it, or in a forked child
+ * be gone: then another place is asked for, and this one held until it is found, or the kernel would give it again. */
 static size_t registry_map_follow(size_t n, size_t bytes)
 {
-	size_t size = hak_align_up(bytes, hak_registry.page), slot;
-	char *at = registry_map_somewhere(size);
+	size_t size = hak_align_up(bytes, hak_registry.page), slot = HAK_NO_SLOT;
+	char *held[REGISTRY_HELD], *at;
+	unsigned count = 0;
 
-	if (!at)
-		return HAK_NO_SLOT;
-	slot = hak_registry_number(at) / HAK_SS_SLABS;
-	if ((uintptr_t)at >= hak_registry.base && registry_claim(slot, n))
-		return slot;
-	hak_os_unmap(at, size);
-	return HAK_NO_SLOT;
+	while (slot == HAK_NO_SLOT && count < REGISTRY_HELD && (at = registry_map_somewhere(size)) != NULL) {
+		slot = hak_registry_number(at) / HAK_SS_SLABS;
+		if ((uintptr_t)at >= hak_registry.base && registry_claim(slot, n))
+			break;
+		slot = HAK_NO_SLOT;
+		held[count++] = at;
+	}
+	while (count > 0)
+		hak_os_unmap(held[--count], size);
+	return slot;
 }
 
 HAK_FN size_t hak_registry_map(size_t n, size_t bytes)

@@ -205,7 +205,11 @@ static void follow(const void *with)
 	hak_os_fail_count = 1;
 	hold(hak_registry_map(1, HAK_SS_SIZE) == HAK_NO_SLOT);
 	hak_os_fail_after = 0;
-	hold(hak_registry_map(1, HAK_SS_SIZE) != HAK_NO_SLOT);
+	slot[0] = hak_registry_map(1, HAK_SS_SIZE);
+	hold(slot[0] != HAK_NO_SLOT);
+	need(hak_os_unmap(address(slot[0]), HAK_SS_SIZE));
+	slot[1] = hak_registry_map(1, HAK_SS_SIZE);
+	hold(slot[1] != HAK_NO_SLOT && slot[1] != slot[0]); /* as long as it is not unclaimed */
 }
 
 /* One refusal at the start is not the end. */
