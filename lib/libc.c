@@ -31,10 +31,18 @@ HAK_FN bool hak_libc_is_there(void)
 	return __libc_free && __libc_malloc && __libc_calloc && __libc_memalign && __libc_realloc;
 }
 
+/* Behind a chunk lies another one's head, if only that of what is free at the end, and says that the one before is in use. */
+static bool libc_has_next(const void *p, size_t size)
+{
+	uintptr_t next = (uintptr_t)p + size - 2 * sizeof(size_t);
+
+	return next > (uintptr_t)p && hak_os_is_readable((const void *)next) && (((const size_t *)next)[1] & 1) != 0;
+}
+
 /* Does this look like the head of a glibc chunk (malloc/malloc.c, "Chunk format")? */
 HAK_FN bool hak_libc_is_block(const void *p)
 {
-	size_t head, before, page = hak_registry.page;
+	size_t head, before, size, page = hak_registry.page;
 
 	if (!hak_libc_is_there() || hak_libc_is_excluded(p))
 		return false;
@@ -44,13 +52,13 @@ HAK_FN bool hak_libc_is_block(const void *p)
 		return false;
 	head = ((const size_t *)p)[-1];
 	before = ((const size_t *)p)[-2];
+	size = head & ~(size_t)7;
 	if (head & 2) /* mapped on its own */
-		return ((((uintptr_t)p - 2 * sizeof(size_t) - before) | (before + (head & ~(size_t)7))) & (page - 1)) == 0;
-	/* a size is a multiple of 16, with 32 bits on some machines of 8 */
-	if ((head & ~(size_t)7) < 4 * sizeof(size_t) || (head & (2 * sizeof(size_t) - 8)) != 0 ||
-	    head >> (HAK_ADDRESS_BITS - 1) != 0)
+		return ((((uintptr_t)p - 2 * sizeof(size_t) - before) | (before + size)) & (page - 1)) == 0;
+	/* a multiple of 16, with 32 bits on some machines of 8 */
+	if (size < 4 * sizeof(size_t) || size % (2 * sizeof(size_t)) != 0 || size >> (HAK_ADDRESS_BITS - 1) != 0)
 		return false;
-	return (head & 4) != 0 || !&__curbrk || (const char *)p < __curbrk;
+	return ((head & 4) != 0 || !&__curbrk || (const char *)p < __curbrk) && libc_has_next(p, size);
 }
 
 HAK_FN void *hak_libc_malloc(size_t size) { return __libc_malloc(size); }

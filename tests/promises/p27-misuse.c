@@ -158,6 +158,15 @@ static void stack(void)
 	keep(room, sizeof(room));
 	free(again(room + 1024));
 }
+/* As a block of the C library begins that is none of its main heap. */
+static void stack_like_block(void)
+{
+	size_t room[512] __attribute__((aligned(16))) = { 0 };
+
+	keep((char *)room, sizeof(room));
+	room[127] = 0x105;
+	free(again((char *)&room[128]));
+}
 static void statics(void)
 {
 	keep(static_room, sizeof(static_room));
@@ -233,6 +242,7 @@ static const struct misuse {
 	{ "free inside, in a thread", inside_there, 0, 0, 0 },
 	{ "realloc inside", resize_inside, 0, 0, 0 },
 	{ "free of the stack", stack, 0, -1, -1 },
+	{ "free of the stack that looks like a block", stack_like_block, 0, -1, -1 },
 	{ "free of a static variable", statics, 0, -1, -1 },
 	{ "free inside a foreign mapping", foreign, 0, -1, -1 },
 	{ "free of a foreign mapping", foreign_start, 0, -1, -1 },
@@ -302,7 +312,7 @@ static int spawn(size_t kind, size_t bytes, int level, int run)
 		setenv("HAKMEM_SECURE", text[2], 1);
 		if (freopen("/dev/null", "w", stderr) == NULL)
 			_exit(98);
-		execv("/proc/self/exe", arguments);
+		emulator_exec_self(arguments);
 		_exit(99);
 	}
 	need(waitpid(child, &status, 0) == child);
