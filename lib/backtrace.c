@@ -6,15 +6,16 @@
 
 #include "bits.h"
 #include "file.h"
-#include "geometry.h"
 #include "os.h"
+#include "registry.h"
 #include "say.h"
 
-#define BACKTRACE_SCAN ((size_t)8 << 10)    /* bytes of the stack that are looked at, at most */
-#define BACKTRACE_PAGE ((uintptr_t)4096)    /* the smallest that there is */
-#define BACKTRACE_LINES 16u                 /* calls that are said */
-#define BACKTRACE_NEAR ((uintptr_t)1 << 36) /* from our own code: other libraries', and code made at run time */
-#define BACKTRACE_PROGRAM ((uintptr_t)1 << 30)
+#define BACKTRACE_SCAN ((size_t)8 << 10) /* bytes of the stack that are looked at, at most */
+#define BACKTRACE_PAGE ((uintptr_t)4096) /* the smallest that there is */
+#define BACKTRACE_LINES 16u              /* calls that are said */
+/* From our own code: other libraries', and code made at run time; in 4 GiB less, as the heap is near too. */
+#define BACKTRACE_NEAR ((uintptr_t)1 << (sizeof(uintptr_t) > 4 ? 36 : 26))
+#define BACKTRACE_PROGRAM ((uintptr_t)1 << (sizeof(uintptr_t) > 4 ? 30 : 27))
 #define BACKTRACE_PATH 200u
 
 static uintptr_t backtrace_entry; /* of the program */
@@ -35,10 +36,19 @@ static bool backtrace_is_own(uintptr_t word) { return (void)word, false; }
 
 static uintptr_t backtrace_distance(uintptr_t a, uintptr_t b) { return a > b ? a - b : b - a; }
 
+/* A block of ours, or a slot of its kind. */
+static bool backtrace_is_heap(uintptr_t word)
+{
+	size_t number = hak_registry_number((const void *)word);
+
+	return number < hak_registry_slabs() &&
+	       hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->state, relaxed) > HAK_SLOT_TAKEN;
+}
+
 /* Code, as far as an address tells: near the program's or ours, and not of this stack. */
 static bool backtrace_may_be_code(uintptr_t word, uintptr_t stack, uintptr_t end)
 {
-	if (word - stack < end - stack || word < BACKTRACE_PAGE || backtrace_is_own(word))
+	if (word - stack < end - stack || word < BACKTRACE_PAGE || backtrace_is_own(word) || backtrace_is_heap(word))
 		return false;
 	return backtrace_distance(word, backtrace_entry) < BACKTRACE_PROGRAM ||
 	       backtrace_distance(word, (uintptr_t)&hak_backtrace_take_at) < BACKTRACE_NEAR;
@@ -57,6 +67,12 @@ static uintptr_t backtrace_end(uintptr_t stack)
 	return end - stack < BACKTRACE_SCAN ? end : stack + BACKTRACE_SCAN;
 }
 
+/* The trace may lie on the stack too: what was just written is not read again. */
+static bool backtrace_is_in(const struct hak_backtrace *trace, const uintptr_t *at)
+{
+	return (uintptr_t)at - (uintptr_t)trace < sizeof(*trace);
+}
+
 /* Other functions' frames, on purpose; where AddressSanitizer looks, there are forbidden bytes between their variables. */
 __attribute__((no_sanitize("address", "thread"))) HAK_FN void hak_backtrace_take_at(struct hak_backtrace *trace, uintptr_t stack,
                                                                                 uintptr_t code)
@@ -70,7 +86,8 @@ __attribute__((no_sanitize("address", "thread"))) HAK_FN void hak_backtrace_take
 	if (code)
 		trace->word[n++] = code;
 	for (const uintptr_t *at = (const uintptr_t *)stack; (uintptr_t)(at + 1) <= end && n < HAK_BACKTRACE_WORDS; at++)
-		if (backtrace_may_be_code(*at, stack, end) && (n == 0 || trace->word[n - 1] != *at))
+		if (!backtrace_is_in(trace, at) && backtrace_may_be_code(*at, stack, end) &&
+		    (n == 0 || trace->word[n - 1] != *at))
 			trace->word[n++] = *at;
 	if (n < HAK_BACKTRACE_WORDS)
 		trace->word[n] = 0;

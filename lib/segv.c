@@ -8,7 +8,38 @@
 
 static struct sigaction segv_before;
 
-/* What the processor was at, as far as the machine tells. */
+/* Where each machine keeps what the processor was at.  (musl names x86's registers only if asked for more than we want.) */
+#if !defined(__GLIBC__)
+#define SEGV_CODE(c) 0
+#define SEGV_STACK(c) 0
+#elif defined(__x86_64__)
+#define SEGV_CODE(c) (c)->gregs[REG_RIP]
+#define SEGV_STACK(c) (c)->gregs[REG_RSP]
+#define SEGV_WRITE(c) ((c)->gregs[REG_ERR] & 2)
+#elif defined(__i386__)
+#define SEGV_CODE(c) (c)->gregs[REG_EIP]
+#define SEGV_STACK(c) (c)->gregs[REG_UESP]
+#define SEGV_WRITE(c) ((c)->gregs[REG_ERR] & 2)
+#elif defined(__aarch64__)
+#define SEGV_CODE(c) (c)->pc
+#define SEGV_STACK(c) (c)->sp
+#elif defined(__arm__)
+#define SEGV_CODE(c) (c)->arm_pc
+#define SEGV_STACK(c) (c)->arm_sp
+#elif defined(__riscv)
+#define SEGV_CODE(c) (c)->__gregs[REG_PC]
+#define SEGV_STACK(c) (c)->__gregs[REG_SP]
+#elif defined(__powerpc64__)
+#define SEGV_CODE(c) (c)->gp_regs[32]
+#define SEGV_STACK(c) (c)->gp_regs[1]
+#elif defined(__s390x__)
+#define SEGV_CODE(c) (c)->psw.addr
+#define SEGV_STACK(c) (c)->gregs[15]
+#else
+#define SEGV_CODE(c) 0
+#define SEGV_STACK(c) 0
+#endif
+
 struct segv_context {
 	uintptr_t code, stack; /* 0: not known */
 	const char *access;
@@ -16,17 +47,14 @@ struct segv_context {
 
 static struct segv_context segv_context(const ucontext_t *c)
 {
-#if defined(__x86_64__) && defined(__GLIBC__)
-	const greg_t *r = c->uc_mcontext.gregs;
+	const mcontext_t *m = &c->uc_mcontext;
+	const char *access = "access";
 
-	return (struct segv_context){ (uintptr_t)r[REG_RIP], (uintptr_t)r[REG_RSP],
-		                       r[REG_ERR] & 2 ? "write" : "read" };
-#elif defined(__aarch64__) && defined(__GLIBC__)
-	return (struct segv_context){ c->uc_mcontext.pc, c->uc_mcontext.sp, "access" };
-#else
-	(void)c;
-	return (struct segv_context){ 0, 0, "access" };
+#ifdef SEGV_WRITE
+	access = SEGV_WRITE(m) ? "write" : "read";
 #endif
+	(void)m;
+	return (struct segv_context){ (uintptr_t)SEGV_CODE(m), (uintptr_t)SEGV_STACK(m), access };
 }
 
 /* "use after free, 4 bytes into", "overflow, 1 byte behind" .. a block. */
