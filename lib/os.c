@@ -274,7 +274,12 @@ HAK_FN bool hak_os_purge(void *at, size_t size)
 	return ok;
 }
 
-HAK_FN bool hak_os_guard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_INSTALL) == 0; }
+/* Emulators nod at any advice: is it gone? */
+HAK_FN bool hak_os_guard(void *at, size_t size)
+{
+	return os_advise(at, size, MADV_GUARD_INSTALL) == 0 && !hak_os_is_readable(at);
+}
+
 HAK_FN bool hak_os_unguard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_REMOVE) == 0; }
 
 /* Memory may be short now and not later.  An old kernel says EINVAL, a sandbox what it likes. */
