@@ -5,6 +5,8 @@
 #ifndef EMULATOR_H
 #define EMULATOR_H
 
+#include <unistd.h>
+
 #include "tap.h"
 
 static inline bool is_emulated(void)
@@ -24,7 +26,7 @@ static inline void emulator_cut_words(char *words)
 }
 
 /* execve that works for a program of the emulated machine: RUNNER's words go before it.  Returns if it fails. */
-static inline void emulator_exec(char **words, char **settings)
+static inline void emulator_exec(char **words, char *const *settings)
 {
 	static char line[512];
 	char *all[16], *rest = line;
@@ -39,6 +41,17 @@ static inline void emulator_exec(char **words, char **settings)
 		all[n++] = words[i];
 	all[n] = NULL;
 	execvpe(all[0], all, settings);
+}
+
+/* This program again, with those words behind its name.  What an emulator is by /proc/self/exe is not it, but its name is. */
+static inline void emulator_exec_self(char **words)
+{
+	static char name[4096];
+	ssize_t length = readlink("/proc/self/exe", name, sizeof(name) - 1);
+
+	need(length > 0);
+	words[0] = name;
+	emulator_exec(words, environ);
 }
 
 #endif

@@ -165,7 +165,7 @@ static void run_again(const void *with)
 	char *const *settings = with;
 	char *words[] = {program, (char[]){"run"}, NULL};
 
-	execve(program, words, settings);
+	emulator_exec(words, settings);
 	_exit(99);
 }
 

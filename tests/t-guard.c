@@ -2,12 +2,12 @@
 /* HAKMEM_GUARD_SAMPLE: which allocations are guarded, what is found of them, and that all else works.  Each point runs in a
  * process of its own that begins with the setting.  Links: library. */
 #include <hakmem.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "capture.h"
+#include "names.h"
 #include "resident.h"
 #include "tap.h"
 
@@ -472,14 +472,14 @@ static void start(const void *with)
 	snprintf(text, sizeof(text), "%zu", (size_t)(point - points));
 	setenv("HAKMEM_GUARD_SAMPLE", point->sample, 1);
 	setenv("HAKMEM_GUARD_PAGES", point->pages, 1);
-	execv("/proc/self/exe", arguments);
+	emulator_exec_self(arguments);
 	_exit(99);
 }
 
-/* A * stands for an address.  Whether it was a read or a write is known on x86-64. */
+/* A * stands for an address.  Whether it was a read or a write is known on x86. */
 static bool matches(const char *text, const char *pattern)
 {
-#if !(defined(__x86_64__) && defined(__GLIBC__))
+#if !((defined(__x86_64__) || defined(__i386__)) && defined(__GLIBC__))
 	if (strncmp(text, "access at", 9) == 0 && strstr(pattern, " at *:")) {
 		text += 6;
 		pattern = strchr(pattern, ' ');

@@ -10,6 +10,10 @@
 
 #include "promise.h"
 
+#ifndef sigev_notify_thread_id /* older glibc has the field, and no name for it */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
 enum { threads = 8, places = 64, exchanged = 256 };
 
 static atomic_bool stop, fast;
@@ -46,7 +50,7 @@ static bool begin_ticking(timer_t *timer)
 	struct itimerspec every = { { 0, 100000 }, { 0, 100000 } };
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF };
 
-	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 	return timer_create(CLOCK_MONOTONIC, &event, timer) == 0 && timer_settime(*timer, 0, &every, NULL) == 0;
 }
 
@@ -329,6 +333,9 @@ int main(void)
 	check_handler("fork in handlers", fork_here);
 	check_handler("fork without handlers of libraries, in handlers", bare_fork_here);
 	check_cancellation(short_or_long(500, 20000));
-	check_flush(short_or_long(80, 5000));
+	if (is_emulated())
+		skip("forks while stdio flushes: the emulator's own locks do not survive a fork among threads");
+	else
+		check_flush(short_or_long(80, 5000));
 	return done();
 }
