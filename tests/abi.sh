@@ -14,9 +14,9 @@ archive=$builddir/.libs/libhakmem.a
 $READELF -dW "$library" > "$work/dynamic"
 $READELF -lW "$library" > "$work/segments"
 $READELF -hW "$library" > "$work/head"
-# Some linkers export the start and the end of the code too.
+# Some linkers export the start and the end of the code too, and some list what is hidden, as local.
 $NM -D --defined-only --with-symbol-versions "$library" |
-	awk '$2 != "A" && $3 !~ /^_(init|fini)$/ { print $3 }' | sort > "$work/exports"
+	awk '$2 !~ /^[Atdbr]$/ && $3 !~ /^_(init|fini)$/ { print $3 }' | sort > "$work/exports"
 
 # In the list a size_t is an unsigned long; where it is an unsigned int, the names of C++ say so.
 if grep -q 'Class:.*ELF32' "$work/head"; then

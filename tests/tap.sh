@@ -5,6 +5,7 @@
 #	point NAME COMMAND [ARG...]    a point: does the command succeed?  Its output is shown if not.
 #	not COMMAND [ARG...]           for use with point
 #	says STATUS WORDS COMMAND...   for use with point: its exit status, and WORDS in what it prints
+#	is_native FILE               is it for the machine and the word size of the shell?  Else its programs cannot load it
 #	skip NAME REASON               a point that cannot be tried here
 #	skip_all REASON                nothing can be tried here; ends the script
 #	finish                         the plan; last
@@ -44,6 +45,14 @@ says() {
 	cat "$work/printed"
 	echo "exit status $status"
 	[ "$status" -eq "$says_status" ] && grep -qF -e "$says_words" "$work/printed"
+}
+
+elf_kind() {
+	od -An -tx1 -v -N20 "$1" | tr -d ' \n' | cut -c 9-12,37-40
+}
+
+is_native() {
+	[ "$(elf_kind "$1")" = "$(elf_kind "$(command -v sh)")" ]
 }
 
 skip() {

@@ -239,18 +239,20 @@ beside() {
 	env "$@" timeout 30 "$work/threads" > "$work/out" 2> "$work/err" && [ "$(wc -l < "$work/out")" -eq 1 ] && not grep -i hakmem "$work/err"
 }
 for other in libeatmydata.so faketime/libfaketime.so.1 torsocks/libtorsocks.so; do
-	if place=$(found_library $other); then
+	if ! is_native "$library"; then
+		skip "beside ${other##*/}" 'the library was built for another machine'
+	elif place=$(found_library $other); then
 		point "behind ${other##*/}" beside FAKETIME=+1d LD_PRELOAD="$place:$library"
 		point "in front of ${other##*/}" beside FAKETIME=+1d LD_PRELOAD="$library:$place"
 	else
 		skip "beside ${other##*/}" 'it is not installed'
 	fi
 done
-if command -v fakeroot > /dev/null 2>&1; then
+if is_native "$library" && command -v fakeroot > /dev/null 2>&1; then
 	point 'in fakeroot' sh -c 'test "$(LD_PRELOAD=$1 fakeroot sh -c "touch $2/a && chown 0:0 $2/a && stat -c %u $2/a")" = 0' \
 		sh "$library" "$work"
 else
-	skip 'in fakeroot' 'it is not installed'
+	skip 'in fakeroot' 'it is not installed, or for another machine'
 fi
 
 # ---- who has an allocator of his own ----

@@ -121,7 +121,7 @@ int main(int count, char **arguments)
 	void *plugin = count > 1 ? dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL) : NULL;
 	for (int i = 0; plugin && i < 3; i++) {
 		int (*try)(unsigned long) = (int (*)(unsigned long))dlsym(plugin, names[i]);
-		if (!try || !try(~0ul / 4))
+		if (!try || !try(~0ul / 2 + 1))
 			return printf("%s\n", names[i]), 1;
 	}
 	return !plugin;
