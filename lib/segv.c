@@ -8,14 +8,14 @@
 
 static struct sigaction segv_before;
 
-/* Where each machine keeps what the processor was at.  (musl names x86's registers only if asked for more than we want.) */
-#if !defined(__GLIBC__)
-#define SEGV_CODE(c) 0
-#define SEGV_STACK(c) 0
-#elif defined(__x86_64__)
+/* Where each machine keeps what the processor was at. */
+#if defined(__x86_64__)
 #define SEGV_CODE(c) (c)->gregs[REG_RIP]
 #define SEGV_STACK(c) (c)->gregs[REG_RSP]
 #define SEGV_WRITE(c) ((c)->gregs[REG_ERR] & 2)
+#elif !defined(__GLIBC__) /* others may name them otherwise */
+#define SEGV_CODE(c) 0
+#define SEGV_STACK(c) 0
 #elif defined(__i386__)
 #define SEGV_CODE(c) (c)->gregs[REG_EIP]
 #define SEGV_STACK(c) (c)->gregs[REG_UESP]

@@ -46,9 +46,8 @@ opens_nothing() {
 
 # Behind the loader's work: one look for the file of settings, and nothing else of the file system.
 looks_for_one_file() {
-	end='munmap('
-	if grep -q 'set_robust_list(' "$work/trace"; then end='set_robust_list('; fi # of glibc; without a cache it unmaps nothing
-	sed "1,/$end.*/d" "$work/trace" > "$work/after"
+	last=$(grep -nE 'set_(tid_address|robust_list)\(' "$work/trace" | tail -n 1 | cut -d: -f1)
+	sed "1,${last}d" "$work/trace" > "$work/after"
 	grep -q 'getrandom\|mmap' "$work/after" || return
 	grep -E '(open(at)?|read|stat|access|readlink(at)?|getdents64)\(|_stat\(|faccessat' "$work/after" > "$work/files"
 	cat "$work/files"
@@ -62,8 +61,8 @@ prints_nothing() {
 point 'at most 300 KiB of memory' costs rss_kb 300
 point 'at most 36 KiB of it are no file and no other process has them' costs anon_kb 36
 point 'at most 6 mappings' costs mappings 6
-# Three are the allocator's, the others the dynamic linker's: 5 of glibc's, 9 of musl's.
-if $READELF -d "$library" | grep -q '(NEEDED).*\[libc\.so\.6\]'; then calls=8; else calls=12; fi
+# Three are the allocator's, the others the dynamic linker's: 5 of glibc's, 11 of musl's.
+if $READELF -d "$library" | grep -q '(NEEDED).*\[libc\.so\.6\]'; then calls=8; else calls=14; fi
 # With 32 bits the kernel chooses the place, out of which a SuperSlab is cut, whole, so that huge pages are refused.
 advice='madvise|'
 if $READELF -h "$library" | grep -q 'Class:.*ELF32'; then calls=$((calls + 3)) advice=; fi
