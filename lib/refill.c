@@ -122,6 +122,8 @@ static void refill_part(struct hak_heap *heap, unsigned class)
 		hak_heap_part(heap, class);
 }
 
+#define REFILL_LOOKED_AT 4u
+
 /* H9: of the blocks that were popped since the places above top were cleared, the newest; one that is free in its slab was freed
  * twice, and would be handed out again. */
 static void refill_check_popped(const struct hak_heap *heap, unsigned class)
@@ -133,7 +135,7 @@ static void refill_check_popped(const struct hak_heap *heap, unsigned class)
 		return;
 	for (unsigned step = (bin->capacity + 1u) / 2; step; step /= 2)
 		high += bin->array[high + step] ? step : 0; /* the capacity is one less than a power of two */
-	for (unsigned i = 0; i < HAK_MISUSE_NEAR && high > i; i++)
+	for (unsigned i = 0; i < REFILL_LOOKED_AT && high > i; i++)
 		hak_misuse_check_slab("free", bin->array[high - i]);
 }
 
