@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <link.h>
 #include <string.h>
 
 #include "bits.h"
@@ -97,7 +98,7 @@ static void tunables_store(const struct hak_tunables_row *row, size_t value)
 		hak_store((_Atomic(unsigned) *)field, (unsigned)value, relaxed);
 }
 
-/* The pages that hold hak_settings; what else is there is read-only too, and all of it data. */
+/* The pages that hold hak_settings, and what else is relocated. */
 static void *tunables_pages(size_t *size)
 {
 	size_t page = hak_os_page_size();
@@ -105,6 +106,27 @@ static void *tunables_pages(size_t *size)
 
 	*size = hak_align_up((uintptr_t)(&hak_settings + 1), page) - from;
 	return (void *)from;
+}
+
+extern const ElfW(Ehdr) tunables_file __asm__("__ehdr_start") HAK_WEAK __attribute__((visibility("hidden")));
+
+/* Did the loader make them read-only?  A program linked with -z norelro, or larger pages, may have variables beside them. */
+static bool tunables_are_relro(const void *pages, size_t size)
+{
+	const ElfW(Ehdr) *file = &tunables_file;
+	const ElfW(Phdr) *part, *relro = NULL;
+	uintptr_t base = (uintptr_t)file, page = hak_os_page_size();
+
+	if (!file)
+		return false;
+	part = (const void *)((const char *)file + file->e_phoff);
+	for (unsigned i = 0; i < file->e_phnum; i++)
+		if (part[i].p_type == PT_LOAD && part[i].p_offset == 0)
+			base -= part[i].p_vaddr;
+		else if (part[i].p_type == PT_GNU_RELRO)
+			relro = &part[i];
+	return relro && (uintptr_t)pages >= hak_align_down(base + relro->p_vaddr, page) &&
+	       (uintptr_t)pages + size <= hak_align_down(base + relro->p_vaddr + relro->p_memsz, page);
 }
 
 static bool tunables_open(void)
@@ -122,8 +144,7 @@ HAK_FN void hak_tunables_seal(void)
 	size_t size;
 	void *pages = tunables_pages(&size);
 
-	/* on larger pages it may have a neighbour that must stay writable */
-	if (tunables_are_open && hak_os_page_size() == 4096)
+	if (tunables_are_open && tunables_are_relro(pages, size))
 		hak_os_protect_read(pages, size);
 	tunables_are_sealed = true;
 }

@@ -24,10 +24,14 @@ cat > program.c << 'END'
 #include <stdlib.h>
 #include <string.h>
 
+static volatile char changed[8192] = { 1 };
+
 int main(void)
 {
 	char *text = (char *)malloc(100);
 
+	for (size_t i = 0; i < sizeof(changed); i++)
+		changed[i] = 2;
 	if (text == NULL || strcmp(hakmem_version(), HAKMEM_VERSION) != 0)
 		return 1;
 	snprintf(text, 100, "%s", hakmem_version());
@@ -113,6 +117,12 @@ check_static() {
 	point "$2 runs, static" is "$VERSION" run
 }
 
+# Settings are made read-only when they have been read, but not what lies beside them.
+runs_without_relro() {
+	# shellcheck disable=SC2046 # words
+	$CC -o program $(flags --cflags) program.c -Wl,-z,norelro "$DESTDIR$libdir/libhakmem.a" -pthread && HAKMEM_FC_CAP=64 run
+}
+
 # Each page of the table, and one of every other section.
 has_pages() {
 	for page in $(sh "$srcdir/tools/options-man" --names "$srcdir/lib/tunables.def") hakmem.7; do
@@ -136,6 +146,9 @@ point 'pkg-config names what to preload' preload_is_named
 point 'pkg-config --static adds -pthread' sh -c "$PKG_CONFIG --static --libs hakmem | grep -e -pthread"
 check_shared "$CC" program.c
 check_static "$CC" program.c
+if [ -e "$DESTDIR$libdir/libhakmem.a" ]; then
+	point 'settings of a program without RELRO' is "$VERSION" runs_without_relro
+fi
 if command -v "${CXX%% *}" > /dev/null; then
 	check_shared "$CXX" program.cc
 	check_static "$CXX" program.cc
