@@ -194,7 +194,7 @@ static size_t report_empty_slabs(void)
 {
 	size_t slabs = 0;
 
-	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+	for (unsigned c = 0; c < HAK_CLASS_COUNT && hak_thread.own != &hak_empty_heap; c++)
 		slabs += (size_t)hak_thread.own->bins[c].empty * hak_classes[c].slabs;
 	return slabs;
 }
