@@ -366,13 +366,20 @@ static bool alloc_is_sure(const void *p, uint32_t tag)
 	return hak_class_is_start(cache->shape, p) && cache->top[0] != p && cache->top[-1] != p;
 }
 
+/* On its own, since what has a variable on the stack is guarded by the compiler, call by call. */
+static HAK_NOINLINE size_t alloc_usable_slow(const void *p, uint32_t tag)
+{
+	bool foreign;
+
+	return p ? hak_block_size("malloc_usable_size", p, tag, &foreign) : 0;
+}
+
 /* Programs that count what they hold ask at each malloc and at each free. */
 HAK_FN size_t hak_alloc_usable_size(const void *p)
 {
 	uint32_t tag = p ? hak_block_tag(p) : 0;
-	bool foreign;
 
 	if (hak_likely(p && alloc_is_sure(p, tag)))
 		return hak_classes[hak_block_class(tag)].size;
-	return p ? hak_block_size("malloc_usable_size", p, tag, &foreign) : 0;
+	return alloc_usable_slow(p, tag);
 }
