@@ -23,6 +23,39 @@ HAK_HOT bool hak_is_power_of_two(size_t x) { return x != 0 && (x & (x - 1)) == 0
 /* Milliseconds from `stamp` to `now`; 0 if the stamp is a little later: another thread looked at the clock after us. */
 HAK_HOT uint32_t hak_elapsed(uint32_t now, uint32_t stamp) { return now - stamp > UINT32_MAX - 60000 ? 0 : now - stamp; }
 
+/* The mixer of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). */
+static inline uint64_t hak_mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+HAK_HOT uint64_t hak_word_at(const unsigned char *p) /* on any address */
+{
+	uint64_t word;
+
+	__builtin_memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+/* Does each of these bytes hold that value?  Eight words at a time: single ones take three times as many instructions. */
+static inline bool hak_is_filled(const void *bytes, size_t size, unsigned char value)
+{
+	uint64_t all = UINT64_C(0x0101010101010101) * value, differs = 0;
+	const unsigned char *p = bytes;
+
+	for (; size >= 64; p += 64, size -= 64)
+		differs |= (hak_word_at(p) ^ all) | (hak_word_at(p + 8) ^ all) | (hak_word_at(p + 16) ^ all) |
+		           (hak_word_at(p + 24) ^ all) | (hak_word_at(p + 32) ^ all) | (hak_word_at(p + 40) ^ all) |
+		           (hak_word_at(p + 48) ^ all) | (hak_word_at(p + 56) ^ all);
+	for (; size >= 8; p += 8, size -= 8)
+		differs |= hak_word_at(p) ^ all;
+	for (; size > 0; p++, size--)
+		differs |= (uint64_t)(*p ^ value);
+	return differs == 0;
+}
+
 /* The low n bits set, 1 <= n <= 32. */
 HAK_HOT uint32_t hak_low_mask(unsigned n) { return n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1; }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bits.h"
 #include "meta.h"
 #include "os.h"
 #include "registry.h"
@@ -24,9 +25,7 @@ static uint32_t guard_draw(uint32_t n)
 {
 	uint64_t x = hak_fetch_add(&guard_drawn, UINT64_C(0x9e3779b97f4a7c15), relaxed) ^ guard_secret;
 
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)((x >> 32) * n >> 32);
+	return (uint32_t)((hak_mix(x) >> 32) * n >> 32);
 }
 
 /* ---- pages ---- */
@@ -202,14 +201,6 @@ static void guard_fill_edges(const struct hak_guard_block *block)
 	memset(edges.behind, GUARD_FILL, edges.behind_bytes);
 }
 
-static bool guard_is_filled(const char *at, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		if ((unsigned char)at[i] != GUARD_FILL)
-			return false;
-	return true;
-}
-
 HAK_FN HAK_NOINLINE void *hak_guard_alloc(size_t size, size_t align)
 {
 	struct hak_guard_block *block;
@@ -314,9 +305,9 @@ static void guard_check_edges(const char *entry, const struct hak_guard_block *b
 {
 	struct guard_edges edges = guard_edges(block);
 
-	if (hak_unlikely(!guard_is_filled(edges.behind, edges.behind_bytes)))
+	if (hak_unlikely(!hak_is_filled(edges.behind, edges.behind_bytes, GUARD_FILL)))
 		hak_guard_die(HAK_FATAL_OVERFLOW, entry, block->start, block->size);
-	if (hak_unlikely(!guard_is_filled(edges.before, edges.before_bytes)))
+	if (hak_unlikely(!hak_is_filled(edges.before, edges.before_bytes, GUARD_FILL)))
 		hak_guard_die(HAK_FATAL_UNDERFLOW, entry, block->start, block->size);
 }
 

@@ -145,6 +145,9 @@ HAK_HOT struct hak_cache *hak_heap_cache(struct hak_heap *heap, uintptr_t offset
 HAK_HOT uint32_t hak_cache_place(void *const *place) { return (uint32_t)(uintptr_t)place; }
 HAK_HOT bool hak_cache_is_full(const struct hak_cache *cache) { return hak_cache_place(cache->top) >= cache->end; }
 
+/* Is p the newest block of a cache, or the one before? */
+HAK_HOT bool hak_cache_is_newest(void *const *top, const void *p) { return top[0] == p || top[-1] == p; }
+
 HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /* blocks */
 {
 	const struct hak_bin *bin = &heap->bins[class];

@@ -68,7 +68,7 @@ HAK_HOT bool hak_hot_push(void *p)
 	hak_opaque(x);
 	if (hak_unlikely(!hak_class_is_start(hak_heap_cache(heap, x)->shape, p))) /* not a start, or perhaps not */
 		return false;
-	if (hak_unlikely(top[0] == p || top[-1] == p)) /* free, or perhaps */
+	if (hak_unlikely(hak_cache_is_newest(top, p))) /* free, or perhaps */
 		return false;
 	top[1] = p;
 	hak_opaque(x);

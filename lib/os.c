@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "atomic.h"
+#include "bits.h"
 #include "call.h"
 #include "probe.h"
 
@@ -70,16 +71,12 @@ HAK_FN uint64_t hak_os_random(void)
 	static uint64_t state;
 	const char *given = (const char *)getauxval(AT_RANDOM);
 	uint64_t half[2] = { (uintptr_t)&half, (uintptr_t)&hak_call6 }; /* what address randomisation gives */
-	uint64_t x;
 
 	if (state == 0 && given)
 		memcpy(half, given, sizeof(half));
 	if (state == 0)
 		state = half[0] ^ (half[1] << 32 | half[1] >> 32);
-	x = state += UINT64_C(0x9e3779b97f4a7c15);
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
+	return hak_mix(state += UINT64_C(0x9e3779b97f4a7c15));
 }
 
 HAK_FN uint64_t hak_os_secret(void)

@@ -48,7 +48,7 @@ static void remote_unpack(struct hak_heap *heap, struct hak_parcel *parcel)
 		unsigned class = remote_home_class(heap, p);
 		struct hak_cache *cache = &heap->caches[class];
 
-		if (hak_unlikely(cache->top[0] == p || cache->top[-1] == p))
+		if (hak_unlikely(hak_cache_is_newest(cache->top, p)))
 			hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, hak_classes[class].size);
 		if (!hak_cache_is_full(cache))
 			*++cache->top = p;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bits.h"
 #include "os.h"
 #include "probe.h"
 
@@ -21,10 +22,7 @@ static uint64_t sample_random(void)
 	static _Atomic uint64_t state;
 	uint64_t x = hak_fetch_add(&state, UINT64_C(0x9e3779b97f4a7c15), relaxed);
 
-	x += (uint64_t)(uintptr_t)&hak_sample ^ (uint64_t)hak_os_now() << 32;
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
+	return hak_mix(x + ((uint64_t)(uintptr_t)&hak_sample ^ (uint64_t)hak_os_now() << 32));
 }
 
 /* -log2(x / 2^64) * 2^16, by squaring: each square tells one more bit. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bits.h"
 #include "meta.h"
 #include "misuse.h"
 #include "os.h"
@@ -17,21 +18,13 @@
 static uint64_t secure_secret[2];
 static _Atomic uint64_t secure_drawn;
 
-/* splitmix64's mixer. */
-static uint64_t secure_mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
-
 /* Below n, for places.  Threads may draw the same number. */
 static unsigned secure_draw(unsigned n)
 {
 	uint64_t x = hak_load(&secure_drawn, relaxed) + UINT64_C(0x9e3779b97f4a7c15);
 
 	hak_store(&secure_drawn, x, relaxed);
-	return (unsigned)((secure_mix(x ^ secure_secret[0]) >> 32) * n >> 32);
+	return (unsigned)((hak_mix(x ^ secure_secret[0]) >> 32) * n >> 32);
 }
 
 /* ---- marks ---- */
@@ -82,13 +75,13 @@ HAK_FN bool hak_secure_start(void)
 
 /* ---- canaries: C3 ---- */
 
-static uint64_t secure_key(const void *p) { return secure_mix((uintptr_t)p ^ secure_secret[1]); }
+static uint64_t secure_key(const void *p) { return hak_mix((uintptr_t)p ^ secure_secret[1]); }
 
 static uint64_t secure_trailer(uint64_t key, size_t size)
 {
 	uint64_t low = (UINT64_C(1) << SECURE_SIZE_BITS) - 1;
 
-	return (secure_mix(key + size) & ~low) | ((key ^ size) & low);
+	return (hak_mix(key + size) & ~low) | ((key ^ size) & low);
 }
 
 HAK_FN size_t hak_secure_room(size_t size)
@@ -104,7 +97,7 @@ static size_t secure_pattern(size_t have, size_t size)
 	return behind < SECURE_PATTERN ? behind : SECURE_PATTERN;
 }
 
-static int secure_byte(uint64_t key) { return (int)(key >> 56 | 1); } /* not zero: what strings end with */
+static unsigned char secure_byte(uint64_t key) { return (unsigned char)(key >> 56 | 1); } /* not zero: what strings end with */
 
 static void secure_write_size(void *p, size_t have, size_t size)
 {
@@ -112,19 +105,6 @@ static void secure_write_size(void *p, size_t have, size_t size)
 
 	memset((char *)p + size, secure_byte(key), secure_pattern(have, size));
 	memcpy((char *)p + have - SECURE_TRAILER, &trailer, SECURE_TRAILER);
-}
-
-static bool secure_is_filled(const char *p, size_t size, int byte)
-{
-	uint64_t all = UINT64_C(0x0101010101010101) * (unsigned)byte, word, differs = 0;
-
-	for (; size >= sizeof(word); p += sizeof(word), size -= sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		differs |= word ^ all;
-	}
-	for (; size > 0; p++, size--)
-		differs |= (uint64_t)((unsigned char)*p ^ byte);
-	return differs == 0;
 }
 
 static size_t secure_read_size(const char *entry, const void *p, size_t have)
@@ -136,7 +116,7 @@ static size_t secure_read_size(const char *entry, const void *p, size_t have)
 	memcpy(&trailer, (const char *)p + have - SECURE_TRAILER, SECURE_TRAILER);
 	size = (size_t)((trailer ^ key) & ((UINT64_C(1) << SECURE_SIZE_BITS) - 1));
 	ok = size <= have - SECURE_TRAILER && trailer == secure_trailer(key, size);
-	ok = ok && secure_is_filled((const char *)p + size, secure_pattern(have, size), secure_byte(key));
+	ok = ok && hak_is_filled((const char *)p + size, secure_pattern(have, size), secure_byte(key));
 	if (hak_unlikely(!ok))
 		hak_say_fatal(HAK_FATAL_OVERFLOW, entry, p, have);
 	return size;
@@ -144,20 +124,6 @@ static size_t secure_read_size(const char *entry, const void *p, size_t have)
 
 /* A block from before the start has no trailer.  Others may be changing other bits of fresh. */
 static HAK_RACY bool secure_has_size(const struct hak_slab *slab) { return slab->fresh & HAK_FRESH_WIPED; }
-
-#define SECURE_STEP 8u /* words: a loop of single ones takes three times as many instructions */
-
-static bool secure_is_zero(const void *p, size_t size)
-{
-	const uint64_t *word = p, *end = word + size / sizeof(*word);
-	uint64_t any = 0;
-
-	for (; (size_t)(end - word) >= SECURE_STEP; word += SECURE_STEP)
-		any |= word[0] | word[1] | word[2] | word[3] | word[4] | word[5] | word[6] | word[7];
-	for (; word < end; word++)
-		any |= *word;
-	return any == 0;
-}
 
 /* ---- a block goes out ---- */
 
@@ -201,7 +167,7 @@ HAK_FN bool hak_secure_hand_out(void *p, size_t size)
 		hak_say_fatal(HAK_FATAL_CORRUPT, "malloc", p, 11); /* HAK_CHECK_CACHE_TWICE */
 	if (!secure_has_size(b.slab))
 		return false;
-	if (hak_unlikely(!secure_is_zero(p, b.size)))
+	if (hak_unlikely(!hak_is_filled(p, b.size, 0)))
 		hak_say_fatal(HAK_FATAL_WRITTEN, "malloc", p, b.size);
 	secure_write_size(p, b.size, size);
 	return true;
