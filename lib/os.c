@@ -20,6 +20,11 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#if HAK_TSAN /* it takes an address that it cannot watch for 0, where root may map; a hint does no harm there */
+#define OS_MAP_AT 0
+#else
+#define OS_MAP_AT MAP_FIXED_NOREPLACE
+#endif
 #ifndef MREMAP_FIXED
 #define MREMAP_MAYMOVE 1
 #define MREMAP_FIXED 2
@@ -214,7 +219,7 @@ HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size)
 {
 	enum hak_os_result result = HAK_OS_OK;
 	int saved = errno;
-	void *p = hak_fault(HAK_FAULT_MAP) ? MAP_FAILED : mmap(at, size, OS_RW, OS_MAP_FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *p = hak_fault(HAK_FAULT_MAP) ? MAP_FAILED : mmap(at, size, OS_RW, OS_MAP_FLAGS | OS_MAP_AT, -1, 0);
 
 	if (p == MAP_FAILED) {
 		result = errno == EEXIST ? HAK_OS_TAKEN : HAK_OS_REFUSED;

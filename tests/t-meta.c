@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The room meta: memory that is aligned, zero, apart, and there again after a refusal.  Links: rooms. */
+/* The room meta: memory that is aligned, zero, apart, and there again after a refusal; and
+ * the room os where no program may map.  Links: rooms. */
 #include "meta.h"
 
 #include <pthread.h>
@@ -86,11 +87,19 @@ static void check_refusal(void)
 	ok(hak_meta_alloc(1024, 64) != NULL, "and then there is memory again");
 }
 
+static void check_nowhere(void)
+{
+	size_t size = (size_t)1 << 20;
+
+	ok(hak_os_map_at((void *)(UINTPTR_MAX - 2 * size + 1), size) != HAK_OS_OK, "nothing in the kernel's own half");
+}
+
 int main(void)
 {
 	check_first();
 	check_threads();
 	check_large();
 	check_refusal();
+	check_nowhere();
 	return done();
 }
