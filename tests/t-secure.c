@@ -135,8 +135,6 @@ static void has_no_order(void)
 	char *before = malloc(100);
 	int up = 0;
 
-	if (is_hard())
-		return; /* caches hold one block */
 	for (int i = 0; i < COUNT; i++) {
 		char *p = malloc(100);
 
@@ -318,6 +316,8 @@ static void try(size_t i, int level)
 	struct capture child;
 	bool is_good;
 
+	if (point->run == has_no_order && is_hard_skipped(point->name)) /* it is drawn among those in the cache */
+		return;
 	capture(&child, start, &job);
 	if (point->dies)
 		is_good = WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT && says(child.words, point->dies);
