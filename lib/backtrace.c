@@ -62,7 +62,7 @@ static uintptr_t backtrace_end(uintptr_t stack)
 
 	if (own - stack < BACKTRACE_SCAN)
 		return own;
-	while (end - stack < BACKTRACE_SCAN && hak_os_is_readable((const void *)end))
+	while (end - stack < BACKTRACE_SCAN && hak_os_look((const void *)end) == HAK_OS_OK)
 		end += BACKTRACE_PAGE;
 	return end - stack < BACKTRACE_SCAN ? end : stack + BACKTRACE_SCAN;
 }
@@ -213,7 +213,7 @@ static bool backtrace_find(uintptr_t address, struct backtrace_mapping *m)
 static uintptr_t backtrace_offset(uintptr_t address, const struct backtrace_mapping *m)
 {
 	const unsigned char *head = (const unsigned char *)m->base;
-	bool is_elf = m->path[0] == '/' && hak_os_is_readable(head) && memcmp(head, "\177ELF", 4) == 0;
+	bool is_elf = m->path[0] == '/' && hak_os_look(head) == HAK_OS_OK && memcmp(head, "\177ELF", 4) == 0;
 
 	return is_elf && head[16] + head[17] == 2 ? address : address - m->base;
 }

@@ -31,12 +31,14 @@ HAK_FN bool hak_libc_is_there(void)
 	return __libc_free && __libc_malloc && __libc_calloc && __libc_memalign && __libc_realloc;
 }
 
-/* Behind a chunk lies another one's head, if only that of what is free at the end, and says that the one before is in use. */
+/* Behind a chunk lies another one's head, if only that of what is free at the end, and says that the one before is in use.
+ * Where nobody says whether it can be read, its own head must do. */
 static bool libc_has_next(const void *p, size_t size)
 {
 	uintptr_t next = (uintptr_t)p + size - 2 * sizeof(size_t);
+	enum hak_os_result can_read = next > (uintptr_t)p ? hak_os_look((const void *)next) : HAK_OS_REFUSED;
 
-	return next > (uintptr_t)p && hak_os_is_readable((const void *)next) && (((const size_t *)next)[1] & 1) != 0;
+	return can_read == HAK_OS_UNKNOWN || (can_read == HAK_OS_OK && (((const size_t *)next)[1] & 1) != 0);
 }
 
 /* Does this look like the head of a glibc chunk (malloc/malloc.c, "Chunk format")? */

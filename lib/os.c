@@ -279,7 +279,7 @@ HAK_FN bool hak_os_purge(void *at, size_t size)
 /* Emulators nod at any advice: is it gone? */
 HAK_FN bool hak_os_guard(void *at, size_t size)
 {
-	return os_advise(at, size, MADV_GUARD_INSTALL) == 0 && !hak_os_is_readable(at);
+	return os_advise(at, size, MADV_GUARD_INSTALL) == 0 && hak_os_look(at) != HAK_OS_OK;
 }
 
 HAK_FN bool hak_os_unguard(void *at, size_t size) { return os_advise(at, size, MADV_GUARD_REMOVE) == 0; }
@@ -330,11 +330,14 @@ HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds)
 }
 
 /* The kernel compares the word before it would wait, and does not fault. */
-HAK_FN bool hak_os_is_readable(const void *p)
+HAK_FN enum hak_os_result hak_os_look(const void *p)
 {
 	os_futex_time none = { 0, 0 };
+	long result = hak_call(SYS_futex, (long)((uintptr_t)p & ~(uintptr_t)3), OS_FUTEX_WAIT, 0x5bd1e995, (long)&none);
 
-	return hak_call(SYS_futex, (long)((uintptr_t)p & ~(uintptr_t)3), OS_FUTEX_WAIT, 0x5bd1e995, (long)&none) != -EFAULT;
+	if (result == -EAGAIN || result == -ETIMEDOUT)
+		return HAK_OS_OK;
+	return result == -EFAULT ? HAK_OS_REFUSED : HAK_OS_UNKNOWN;
 }
 
 /* Sandboxes kill for gettid.  glibc keeps the number where its mutexes find it. */
@@ -383,7 +386,7 @@ HAK_FN size_t hak_os_copy_unasked(void *to, const void *from, size_t size)
 {
 	size_t page = 4096, done = 0; /* the smallest that there is */
 
-	while (done < size && hak_os_is_readable((const char *)from + done)) {
+	while (done < size && hak_os_look((const char *)from + done) == HAK_OS_OK) {
 		size_t more = page - ((uintptr_t)from + done) % page;
 
 		more = more < size - done ? more : size - done;

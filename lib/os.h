@@ -43,7 +43,8 @@ HAK_FN bool hak_os_protect_none(void *at, size_t size);
 
 /* futex, private: false if nobody woke the caller for so long */
 HAK_FN bool hak_os_wait(void *word, uint32_t value, uint32_t milliseconds);
-HAK_FN bool hak_os_is_readable(const void *p); /* by futex too: no fault, no call that a sandbox does not know */
+/* Can p be read?  REFUSED: no.  By futex too: no fault, no call that a sandbox does not know; UNKNOWN: it refused that one. */
+HAK_FN enum hak_os_result hak_os_look(const void *p);
 HAK_FN uint32_t hak_os_thread_unasked(void);   /* the thread's number, without a call; 0: not known */
 HAK_FN bool hak_os_is_main_thread(void);
 HAK_FN uint32_t hak_os_thread(void); /* the kernel's number */

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* The room os: what it says of memory is so, and where the kernel does not tell, it says that and nothing faults.  Links: rooms. */
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "tap.h"
+
+static size_t page;
+static char *pages; /* the first can be read, the second not */
+
+static void start(void)
+{
+	page = hak_os_page_size();
+	pages = hak_os_map(2 * page);
+	need(pages && hak_os_protect_none(pages + page, page));
+	memset(pages, 7, page);
+}
+
+/* From now on, of these calls, as many as that. */
+static void fail(unsigned calls, int error, unsigned count)
+{
+	hak_os_fail_calls = calls;
+	hak_os_fail_error = (unsigned)error;
+	hak_os_fail_count = count;
+	hak_os_fail_after = 1;
+}
+
+static void refuse(unsigned calls, int error) { fail(calls, error, 1u << 30); }
+
+/* ---- can it be read? ---- */
+
+static void test_look(void)
+{
+	uint32_t asked_with = 0x5bd1e995; /* what the kernel compares with: it would wait */
+	char *gone = hak_os_map(page);
+
+	errno = 77;
+	is(hak_os_look(pages), HAK_OS_OK);
+	is(hak_os_look(pages + page - 1), HAK_OS_OK);
+	is(hak_os_look(pages + page), HAK_OS_REFUSED);
+	is(hak_os_look(NULL), HAK_OS_REFUSED);
+	is(hak_os_look(&asked_with), HAK_OS_OK);
+	need(hak_os_unmap(gone, page));
+	is(hak_os_look(gone), HAK_OS_REFUSED);
+	is(errno, 77);
+}
+
+static void copy(const void *with)
+{
+	char to[64] = "";
+
+	if (with)
+		refuse(HAK_FAULT_FUTEX, *(const int *)with);
+	hold(hak_os_look(pages) == (with ? HAK_OS_UNKNOWN : HAK_OS_OK));
+	hold(hak_os_copy_unasked(to, pages + page - 32, 64) == (with ? 0 : 32));
+	hold(to[0] == (with ? 0 : 7) && to[31] == to[0] && to[32] == 0);
+}
+
+/* Sandboxes refuse in one way or the other. */
+static const int refusals[] = { ENOSYS, EPERM };
+
+static void test_copies(void)
+{
+	capture_silent("a copy ends where reading ends", copy, NULL);
+	capture_silent("no futex: nothing is copied, nothing faults", copy, &refusals[0]);
+	capture_silent("futex is not allowed: the same", copy, &refusals[1]);
+}
+
+/* ---- guards ---- */
+
+static void write_there(const void *p) { *(volatile char *)(uintptr_t)p = 1; }
+
+static bool is_closed(char *p)
+{
+	struct capture child;
+
+	capture(&child, write_there, p);
+	return WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV;
+}
+
+/* Who is told that there is no guard hands the memory out. */
+static void test_guard(const char *name, unsigned refused)
+{
+	char *p = hak_os_map(page);
+	bool is_guard;
+
+	*p = 1;
+	if (refused)
+		refuse(refused, ENOSYS);
+	is_guard = hak_os_guard(p, page);
+	hak_os_fail_after = 0;
+	ok(is_closed(p) == is_guard, "%s: %s", name, is_guard ? "it is closed" : "it can be written to");
+	if (is_guard)
+		ok(hak_os_unguard(p, page) && *p == 0, "%s: open again, and zero", name);
+	hak_os_unmap(p, page);
+}
+
+/* ---- the rest ---- */
+
+static void test_secret(void)
+{
+	uint64_t one;
+
+	refuse(HAK_FAULT_FILE, ENOSYS); /* getrandom is older than some kernels */
+	one = hak_os_secret();
+	ok(one != hak_os_secret(), "without getrandom two numbers are not the same");
+	hak_os_fail_after = 0;
+	ok(hak_os_secret() != hak_os_secret(), "nor with it");
+}
+
+static void write_interrupted(const void *error)
+{
+	fail(HAK_FAULT_WRITE, *(const int *)error, 3);
+	hak_os_write("one\n", 4);
+	hak_os_write("two\n", 4);
+}
+
+static void test_write(void)
+{
+	static const int interrupted = EINTR, full = ENOSPC;
+	struct capture child;
+
+	capture(&child, write_interrupted, &interrupted);
+	is_text(child.words, "one\ntwo\n");
+	capture(&child, write_interrupted, &full);
+	is_text(child.words, "");
+}
+
+static int check_node(void)
+{
+	unsigned cpu, node = 0;
+
+	need(syscall(SYS_getcpu, &cpu, &node, NULL) == 0);
+	return hak_os_node() != node && hak_os_node() != 0; /* 0 where it cannot be told */
+}
+
+/* glibc registers rseq, which tells it without a call; without, the vdso does. */
+static void node_without_rseq(const void *with)
+{
+	char *words[] = { (char[]){ "t-os" }, (char[]){ "node" }, NULL };
+
+	(void)with;
+	setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+	emulator_exec_self(words);
+	hold(errno == ENOEXEC);
+}
+
+int main(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		return check_node();
+	start();
+	test_look();
+	test_copies();
+	test_guard("a guard", 0);
+	test_guard("a guard without futex", HAK_FAULT_FUTEX);
+	test_guard("no guard", HAK_FAULT_ADVISE);
+	test_secret();
+	test_write();
+	ok(check_node() == 0, "the node that the kernel names");
+	capture_silent("the same without rseq", node_without_rseq, NULL);
+	return done();
+}
