@@ -31,13 +31,19 @@ static HAK_COLD void *alloc_fail(void)
 	return NULL;
 }
 
+/* Would a SuperSlab full of such blocks be in use to seven eighths? */
+static bool alloc_is_dense(size_t size)
+{
+	return HAK_SS_SIZE / hak_align_up(size, HAK_SLAB_SIZE) * size >= HAK_SS_SIZE / 8 * 7;
+}
+
 static void *alloc_mid(size_t size, size_t align, bool *zero)
 {
 	unsigned node = hak_numa_node();
 	void *p;
 
 	while ((p = hak_mid_alloc(node, size, align, zero)) == NULL)
-		if (!hak_superslab_grow(node, true))
+		if (!hak_superslab_grow(node, alloc_is_dense(size)))
 			return hak_mid_alloc(HAK_NODE_ANY, size, align, zero);
 	return p;
 }
@@ -47,6 +53,8 @@ static void *alloc_once(struct hak_heap *heap, size_t size, size_t align, unsign
 {
 	if (class < HAK_CLASS_COUNT)
 		return heap ? hak_refill(heap, align == 1 ? hak_heap_serving(heap, class) : class) : NULL;
+	if (heap)
+		hak_refill_tick(heap, size);
 	if (size <= HAK_MID_MAX && align <= HAK_SS_SIZE)
 		return alloc_mid(size, align, zero);
 	return hak_large_alloc(size, align, zero);

@@ -245,6 +245,20 @@ HAK_FN void hak_batch_give_purged(size_t slot, uint32_t run)
 	batch_settle((uint32_t)hak_load(&hak_registry_slot(slot)->word, relaxed) == UINT32_MAX, now);
 }
 
+HAK_FN bool hak_batch_purge_part(void *at, size_t bytes)
+{
+	uint32_t now = hak_os_now();
+
+	if (batch_is_paused(now))
+		return false;
+	if (!hak_os_purge(at, bytes)) {
+		hak_store(&batch_refused, now | 1, relaxed);
+		return false;
+	}
+	hak_count_process(inside_bytes, bytes);
+	return true;
+}
+
 HAK_FN size_t hak_batch_purge_all(void)
 {
 	size_t bytes = 0;

@@ -12,6 +12,7 @@
 
 HAK_FN void hak_batch_give(size_t slot, uint32_t mask, bool dirty); /* slabs, back to the pool */
 HAK_FN void hak_batch_give_purged(size_t slot, uint32_t run); /* a run of them, after it went back to the kernel */
+HAK_FN bool hak_batch_purge_part(void *at, size_t bytes); /* pages of slabs in use */
 HAK_FN void hak_batch_taken(size_t slot, uint32_t clean); /* clean slabs that were taken: was their purge regretted? */
 HAK_FN size_t hak_batch_regret(void);                   /* bytes that regret adds to the budget */
 HAK_FN size_t hak_batch_budget(void);                   /* bytes that may stay dirty */

@@ -85,6 +85,7 @@ static void bin_give_slab(struct hak_bin *bin, struct hak_slab *slab)
 	unsigned slabs = hak_classes[slab->class].slabs + bin_unguard(slab);
 	bool dirty = !(slab->fresh & HAK_FRESH_CLEAN);
 
+	slab->fresh = 0; /* M2 */
 	bin->prefill = 0;
 	bin_unlink(bin, slab);
 	hak_count(&bin->counts.slabs_given, slabs);

@@ -1,6 +1,9 @@
 /* mid: blocks of 64 KiB to 2 MiB: spans straight from the pool.  Floor 9.
  *
  * M1  The first slab's head holds the number of slabs in `free`; its tag is HAK_TAG_MID, those behind it HAK_TAG_INNER.
+ * M2  Blocks end where the size says, at a page, not at a slab.  `fresh` of the last slab's head: pages at its end that have
+ *     no memory, as far as known; it stays while the slab is free.  `class` of the first: pages before those that have some.
+ *     Are these too many in all, they go back to the kernel.
  * Concurrency: any threads; a block is touched only by who holds it. */
 #ifndef HAK_MID_H
 #define HAK_MID_H

@@ -70,6 +70,14 @@ static void refill_tick_inside(struct hak_heap *heap)
 		refill_tend_inside(heap);
 }
 
+HAK_FN void hak_refill_tick(struct hak_heap *heap, size_t bytes)
+{
+	size_t slabs = bytes >> HAK_SLAB_SHIFT;
+
+	heap->idle_ticks -= slabs < REFILL_IDLE_TICKS ? (uint32_t)slabs : REFILL_IDLE_TICKS;
+	refill_tick_inside(heap);
+}
+
 /* ---- refill and flush ---- */
 
 static void *refill_pop(struct hak_cache *cache)

@@ -9,8 +9,10 @@ HAK_FN void hak_slab_open(size_t number, unsigned class, bool zero)
 	const struct hak_class *c = &hak_classes[class];
 	unsigned words = c->blocks / 64, rest = c->blocks % 64;
 
-	for (unsigned i = 0; i < c->slabs; i++)
+	for (unsigned i = 0; i < c->slabs; i++) {
 		slab[i].number = (uint32_t)number;
+		slab[i].fresh = 0; /* mid.h, M2 */
+	}
 	slab->next = slab->prev = NULL;
 	slab->class = (uint8_t)class;
 	slab->free = c->blocks;

@@ -6,6 +6,7 @@
 #include "os.h"
 #include "policy.h"
 #include "slab.h"
+#include "stats.h"
 #include "superslab.h"
 #include "tap.h"
 #include "tunables.h"
@@ -149,6 +150,55 @@ static void check_zero(void)
 	hak_mid_free(p);
 }
 
+static size_t given_back(void) { return (size_t)hak_load(&hak_process_counts.inside_bytes, relaxed); }
+
+static void take_all(char **all, size_t n, size_t size)
+{
+	for (size_t i = 0; i < n; i++)
+		memset(all[i] = take(size, 1), 1, size);
+}
+
+static void free_all(char **all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		hak_mid_free(all[i]);
+}
+
+/* M2 */
+static void check_tails(void)
+{
+	char *all[64];
+	size_t n = HAK_COUNT_OF(all), tail = 128 * KIB - hak_align_up(65 * KIB, hak_registry.page), before;
+
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_dirty_min, 1024 * KIB * KIB) == 0);
+	take_all(all, n, 128 * KIB);
+	before = given_back();
+	free_all(all, n);
+	take_all(all, n, 65 * KIB);
+	if (tail == 0)
+		ok(given_back() == before, "a page is a slab: nothing lies behind blocks");
+	else
+		ok(given_back() - before >= n * tail - (1024 + 256 + 64) * KIB && given_back() - before < n * tail,
+		   "of what lies behind blocks all but a bound goes back");
+	before = given_back();
+	free_all(all, n);
+	take_all(all, n, 80 * KIB);
+	ok(given_back() - before <= (1024 + 256) * KIB, "once");
+	for (size_t i = 0; i < n; i++)
+		need(hak_mid_resize(all[i], 128 * KIB));
+	before = given_back();
+	for (size_t i = 0; i < n; i++) {
+		memset(all[i], 2, 128 * KIB);
+		need(hak_mid_resize(all[i], 65 * KIB));
+		hold(all[i][0] == 2 && all[i][65 * KIB - 1] == 2);
+	}
+	ok(tail == 0 || given_back() - before >= n * tail - (1024 + 256 + 64) * KIB, "what a block grew into and left again too");
+	free_all(all, n);
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_dirty_min, 4 * KIB * KIB) == 0);
+	hak_batch_purge_all();
+	is(hak_pool_counts().used, 0);
+}
+
 /* ELO: from the threshold on memory goes back at once, and each block is asked for once. */
 static void check_threshold(void)
 {
@@ -187,6 +237,7 @@ int main(void)
 	check_resize();
 	check_border();
 	check_zero();
+	check_tails();
 	check_threshold();
 	return done();
 }

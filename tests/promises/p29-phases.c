@@ -37,13 +37,15 @@ static void add(size_t size)
 		look();
 }
 
-/* Sizes from 64 bytes to 64 KiB; the upper end is up to 17 times the lower. */
+/* Sizes from 64 bytes to 2 MiB; the upper end is up to 17 times the lower. */
 static void phase(size_t target)
 {
-	size_t least = (size_t)64 << next_random(&seed) % 9, spread = least << next_random(&seed) % 5;
+	bool is_small = sysconf(_SC_PAGESIZE) > 4096; /* 64 KiB at most */
+	size_t least = (size_t)64 << next_random(&seed) % (is_small ? 9 : 14), spread = least << next_random(&seed) % 5;
+	size_t largest = (is_small ? 64 : 2048) * KIB;
 
-	if (least + spread > 64 * KIB)
-		spread = 64 * KIB - least;
+	if (least + spread > largest)
+		spread = largest - least;
 	while (used > 0)
 		drop(next_random(&seed) % used);
 	while (live < target)
