@@ -10,7 +10,7 @@
 
 HAK_DEF struct hak_registry hak_registry = { .page = 4096 };
 static struct hak_lock registry_lock = HAK_LOCK_INIT(HAK_RANK_MAP);
-static size_t registry_tags_slots, registry_entries_slots; /* under the lock: what is mapped of each table, in slots */
+static size_t registry_tags_slots; /* under the lock: what is mapped of the tags, in slots */
 static _Atomic uint32_t registry_returning, registry_returned;
 
 static size_t registry_tags_size(size_t slots) { return slots * HAK_SS_SLABS * sizeof(uint32_t); }
@@ -39,7 +39,7 @@ static void registry_lay(uintptr_t middle, uintptr_t base, size_t slots, size_t 
 	hak_registry.slots = (struct hak_slot *)middle;
 	hak_registry.base = base;
 	hak_registry.max_slots = max_slots;
-	registry_tags_slots = registry_entries_slots = slots;
+	registry_tags_slots = slots;
 	hak_store(&hak_registry.slabs, slots * HAK_SS_SLABS, release);
 }
 
@@ -105,33 +105,26 @@ static bool registry_grow_tags_locked(size_t want)
 	return true;
 }
 
-static bool registry_grow_entries_locked(size_t want)
+static bool registry_grow_entries_locked(size_t have, size_t want)
 {
-	char *end = registry_lower_end((uintptr_t)hak_registry.slots, registry_entries_slots);
+	char *end = registry_lower_end((uintptr_t)hak_registry.slots, have);
 	char *new_end = registry_lower_end((uintptr_t)hak_registry.slots, want);
 
-	if (want <= registry_entries_slots)
-		return true;
-	if (hak_os_map_at(new_end, (size_t)(end - new_end)) != HAK_OS_OK)
-		return false;
-	registry_entries_slots = want;
-	return true;
+	return hak_os_map_at(new_end, (size_t)(end - new_end)) == HAK_OS_OK;
 }
 
-/* Both tables twice as long.  The two new ends are mapped apart: if the second fails, the first stays for the next try. */
+/* Both tables twice as long, or more: the window is so too.  The two new ends are mapped apart: if the second fails, the first
+ * stays for the next try. */
 static bool registry_grow_locked(size_t need)
 {
 	size_t have = hak_load(&hak_registry.slabs, relaxed) / HAK_SS_SLABS, want = have;
 
 	while (want < need)
 		want *= 2;
-	if (want > hak_registry.max_slots)
-		want = hak_registry.max_slots;
-	if (want < need)
-		return false;
+	hak_assert(want <= hak_registry.max_slots);
 	if (want == have)
 		return true;
-	if (!registry_grow_tags_locked(want) || !registry_grow_entries_locked(want))
+	if (!registry_grow_tags_locked(want) || !registry_grow_entries_locked(have, want))
 		return false;
 	/* release: who is handed a slot sees its entry; partner: acquire in registry_cover */
 	hak_store(&hak_registry.slabs, want * HAK_SS_SLABS, release);
@@ -144,8 +137,6 @@ static bool registry_cover(size_t need)
 
 	if (hak_load(&hak_registry.slabs, acquire) >= need * HAK_SS_SLABS) /* partner: registry_grow_locked */
 		return true;
-	if (need > hak_registry.max_slots)
-		return false;
 	if (!hak_lock_take(&registry_lock))
 		return false;
 	ok = registry_grow_locked(need);

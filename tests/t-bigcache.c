@@ -238,9 +238,24 @@ static void check_threads(void)
 	ok(failures() == 0, "the same from two threads");
 }
 
+/* A signal handler that interrupts who is inside gets nothing, and what is there stays. */
+static void check_locked(void)
+{
+	put(50, 10, 1);
+	hak_bigcache_lock();
+	ok(!put(70, 3, 1), "inside: nothing is put");
+	ok(hak_bigcache_take(0, 10).slots == 0, "nothing is taken");
+	ok(!hak_bigcache_take_at(0, 50, 10), "nor just that");
+	ok(hak_bigcache_take_oldest(1000, 0).slots == 0, "nor the oldest");
+	hak_bigcache_unlock();
+	ok(is_extent(hak_bigcache_take(0, 10), 50, 10), "after it, all is there");
+	is(hak_bigcache_slots(), 0);
+}
+
 int main(void)
 {
 	check_fit();
+	check_locked();
 	check_join();
 	check_at();
 	check_nodes();
