@@ -282,16 +282,13 @@ HAK_FN void hak_say_line(const char *format, ...)
 
 HAK_FN void hak_say_text(const struct hak_text *text) { hak_os_write(text->start, hak_text_length(text)); }
 
-static void say_fill(struct hak_text *line, const char *message, const void *pointer, size_t number)
+static void say_fill(struct hak_text *line, const char *message, size_t number)
 {
-	for (; *message; message++) {
+	for (; *message; message++)
 		if (*message != '%')
 			say_byte(line, *message);
-		else if (*++message == 'p')
-			hak_text_hex(line, (uintptr_t)pointer);
-		else
+		else if (*++message == 'n')
 			hak_text_decimal(line, number);
-	}
 }
 
 HAK_FN void hak_say_misuse(enum hak_fatal what, const char *entry, const void *pointer, size_t number)
@@ -301,7 +298,7 @@ HAK_FN void hak_say_misuse(enum hak_fatal what, const char *entry, const void *p
 
 	hak_text_open(&line, buffer, sizeof(buffer));
 	hak_text_format(&line, "hakmem: %s(%p): ", entry, pointer);
-	say_fill(&line, hak_text_nth(say_messages, what), pointer, number);
+	say_fill(&line, hak_text_nth(say_messages, what), number);
 	say_send(&line);
 }
 
