@@ -171,6 +171,15 @@ static void check_own_section(const void *with)
 	hold(value_of("disable") == 1);
 }
 
+/* What holds for all, but not for this one. */
+static void check_mode(const void *with)
+{
+	(void)with;
+	read_text("mode=pass\nmode=hakmem\n");
+	hold(value_of("disable") == 0);
+	hold(hak_tunables_source(HAK_TUNABLE_ID_disable) == HAK_SOURCE_FILE);
+}
+
 /* ---- profiles ---- */
 
 static const char *const profiles[] = {
@@ -325,6 +334,7 @@ int main(void)
 	run_case("the program's own section", check_own_section, NULL);
 	for (size_t i = 0; i < HAK_COUNT_OF(profiles); i++)
 		run_case(profiles[i], check_profile, profiles[i]);
+	run_case("a mode that is taken back", check_mode, NULL);
 	run_case("profiles and lines", check_profile_order, NULL);
 	run_case("the directory", check_directory, NULL);
 	run_case("many files", check_many_files, NULL);

@@ -154,6 +154,29 @@ static void check_info_errors(void)
 	fclose(full);
 }
 
+/* The report needs some memory of its own, which the kernel does not give any more. */
+static void info_without_memory(const void *with)
+{
+	struct rlimit none = { 0, 0 };
+
+	need(setrlimit(RLIMIT_AS, &none) == 0);
+	errno = 0;
+	hold(HAK_ABI(malloc_info)(0, (FILE *)(uintptr_t)with) == -1 && errno == ENOMEM);
+}
+
+static void check_no_memory(void)
+{
+	FILE *out = fopen("/dev/full", "w"); /* nothing gets that far */
+
+	if (is_emulated()) {
+		skip("malloc_info without memory: the emulator does not limit addresses");
+		return;
+	}
+	need(out);
+	capture_silent("malloc_info without memory", info_without_memory, out);
+	fclose(out);
+}
+
 static void say_stats(const void *with)
 {
 	(void)with;
@@ -200,19 +223,38 @@ static void check_mallopt(void)
 	is(errno, 77);
 }
 
+/* What the user of a program says counts more than what its author says. */
+static int obey_user(void)
+{
+	hold(HAK_ABI(mallopt)(HAK_M_TRIM_THRESHOLD, 300000) == 1);
+	hold(dirty_min() == 5 << 20);
+	return failures();
+}
+
+static void start_with_setting(const void *with)
+{
+	char *words[] = { (char[]){ "t-malloc-info" }, (char[]){ "user" }, NULL };
+
+	(void)with;
+	setenv("HAKMEM_DIRTY_MIN", "5M", 1);
+	emulator_exec_self(words);
+	hold(errno == ENOEXEC);
+}
+
 int main(int count, char **words)
 {
-	(void)words;
 	HAK_ABI(free)(HAK_ABI(malloc)(1));
 	if (count > 1)
-		return HAK_ABI(malloc_info)(0, stdout) != 0;
+		return strcmp(words[1], "user") == 0 ? obey_user() : HAK_ABI(malloc_info)(0, stdout) != 0;
 	check_sums("at start");
 	check_amounts();
 	check_narrow();
 	check_trim();
 	check_xml();
 	check_info_errors();
+	check_no_memory();
 	check_stats();
 	check_mallopt();
+	capture_silent("mallopt does not change what the environment says", start_with_setting, NULL);
 	return done();
 }

@@ -211,10 +211,12 @@ static void test_fork(void)
 static void test_api(void)
 {
 	char value[HAKMEM_VALUE_SIZE];
-	char *xml = NULL;
+	char words[4096] = "", *xml = NULL;
+	int ends[2], before = dup(STDERR_FILENO);
 	size_t length;
 	FILE *out;
 
+	need(before >= 0 && pipe(ends) == 0);
 	hold(hakmem_option_get("disable", value, sizeof(value)) == 0);
 	is_text(value, "1");
 	hakmem_trim();
@@ -225,6 +227,11 @@ static void test_api(void)
 	need(out && malloc_info(0, out) == 0 && fclose(out) == 0);
 	ok(strstr(xml, "hakmem") == NULL && strstr(xml, "<malloc") != NULL, "malloc_info is the C library's");
 	free(xml);
+	need(dup2(ends[1], STDERR_FILENO) >= 0);
+	malloc_stats();
+	length = (size_t)read(ends[0], words, sizeof(words) - 1);
+	ok(strstr(words, "Arena 0:") != NULL, "malloc_stats is the C library's");
+	need(length < sizeof(words) && dup2(before, STDERR_FILENO) >= 0);
 }
 
 static int run_passed(void)

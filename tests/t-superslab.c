@@ -132,12 +132,32 @@ static void ahead(const void *with)
 	hold(hak_superslab_count() == 1);
 }
 
+/* HAKMEM_SS_PREWARM_DEBUG and HAKMEM_SS_LRU_DEBUG. */
+static void tell(const void *with)
+{
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_ss_prewarm_debug, 1) == 0);
+	need(hak_tunables_set_value(HAK_TUNABLE_ID_ss_lru_debug, 1) == 0);
+	hak_superslab_prewarm(*(const unsigned *)with);
+	hak_superslab_shrink(2);
+	hold(hak_superslab_count() == 2);
+}
+
+static void check_told(unsigned n)
+{
+	struct capture child;
+
+	capture(&child, tell, &n);
+	is(child.status, 0);
+	is_text(child.words, "hakmem: prewarm: 3 SuperSlabs mapped\nhakmem: SuperSlab cache: slot 2 unmapped\n");
+}
+
 int main(void)
 {
 	unsigned three = 3;
 
 	start_window();
 	capture_silent("prewarm", prewarm, &three);
+	check_told(three);
 	capture_silent("a wall", wall, NULL);
 	capture_silent("a first one each", nodes, NULL);
 	capture_silent("ahead of need", ahead, NULL);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "os.h"
 #include "tap.h"
 
 static unsigned find(const char *name)
@@ -439,6 +440,19 @@ static void check_ranks(const void *with)
 	hold(hak_tunables_unknown(0) != NULL);
 }
 
+/* They cannot be made writable: refused, and as they were; what may change at any time needs nothing. */
+static void check_protected(const void *with)
+{
+	(void)with;
+	hak_os_fail_calls = HAK_FAULT_PROTECT;
+	hak_os_fail_after = hak_os_fail_count = 1;
+	hold(hak_tunables_set(find("fc_cap"), "7") == EPERM && hak_setting(fc_cap) == 0);
+	hold(hak_tunables_source(find("fc_cap")) == HAK_SOURCE_DEFAULT);
+	hold(hak_tunables_set(find("fc_cap"), "7") == 0 && hak_setting(fc_cap) == 7);
+	hak_os_fail_after = hak_os_fail_count = 1;
+	hold(hak_tunables_set(find("stats"), "1") == 0 && hak_setting(stats));
+}
+
 static void write_settings(const void *with)
 {
 	(void)with;
@@ -477,6 +491,7 @@ int main(void)
 	test_words();
 	capture_silent("changes before and after start", check_sealed, NULL);
 	capture_silent("file, environment, program", check_ranks, NULL);
+	capture_silent("pages that stay read-only", check_protected, NULL);
 	test_read_only();
 	return done();
 }
