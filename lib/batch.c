@@ -210,7 +210,7 @@ static void batch_settle(bool whole, uint32_t now)
 	size_t budget = hak_batch_budget();
 
 	if (batch_dirty() > budget && !batch_is_paused(now))
-		batch_purge_volume(budget / 2);
+		batch_purge_volume(budget - budget / 8);
 	if (whole && hak_superslab_is_surplus())
 		hak_superslab_shrink(hak_superslab_keep() * 3 / 4);
 	batch_age(now);

@@ -95,14 +95,14 @@ static uint32_t pool_starts(unsigned align)
 	return starts[hak_lowest_bit(align)];
 }
 
-/* One run of this slot; on success the word as it was is in *old and the run's mask is returned. */
-static uint32_t pool_take_run(size_t s, unsigned k, unsigned align, uint64_t *old)
+/* One run of this slot, warm: all dirty; on success the word as it was is in *old and the run's mask is returned. */
+static uint32_t pool_take_run(size_t s, unsigned k, unsigned align, bool warm, uint64_t *old)
 {
 	struct hak_slot *slot = hak_registry_slot(s);
 
 	*old = hak_load(&slot->word, relaxed);
 	for (;;) {
-		uint32_t runs = hak_runs_of((uint32_t)*old, k) & pool_starts(align), dirty, mask;
+		uint32_t runs = hak_runs_of((uint32_t)(warm ? *old >> 32 : *old), k) & pool_starts(align), dirty, mask;
 
 		if (!runs)
 			break;
@@ -119,17 +119,16 @@ static uint32_t pool_take_run(size_t s, unsigned k, unsigned align, uint64_t *ol
 	return 0;
 }
 
-/* Searches from the hint, then, before it gives up, from the start. */
-static bool pool_take_from(size_t from, uint32_t node, unsigned k, unsigned align, struct hak_run *run)
+static bool pool_take_from(size_t from, uint32_t node, unsigned k, unsigned align, bool warm, struct hak_run *run)
 {
 	uint64_t old;
 
 	for (size_t s = pool_find(from, node); s != HAK_NO_SLOT; s = pool_find(s + 1, node)) {
-		uint32_t mask = pool_take_run(s, k, align, &old);
+		uint32_t mask = pool_take_run(s, k, align, warm, &old);
 
 		if (!mask)
 			continue;
-		if (align == 1)
+		if (align == 1 && !warm)
 			pool_raise_hint(node, k, from, s);
 		*run = (struct hak_run){ .number = s * HAK_SS_SLABS + hak_lowest_bit(mask), .slabs = k,
 			                 .dirty = (old >> 32 & mask) != 0 };
@@ -138,11 +137,14 @@ static bool pool_take_from(size_t from, uint32_t node, unsigned k, unsigned alig
 	return false;
 }
 
+/* What is dirty as a whole costs no fault.  Else a search from the hint, then, before it gives up, from the start. */
 HAK_FN bool hak_pool_take(uint32_t node, unsigned k, unsigned align, struct hak_run *run)
 {
 	size_t from = pool_hint(node, k);
 
-	return pool_take_from(from, node, k, align, run) || (from > 0 && pool_take_from(0, node, k, align, run));
+	if (k > 1 && hak_pool_counts().dirty >= k && pool_take_from(0, node, k, align, true, run))
+		return true;
+	return pool_take_from(from, node, k, align, false, run) || (from > 0 && pool_take_from(0, node, k, align, false, run));
 }
 
 /* Up to n slabs of this word: dirty ones first, then the lowest. */

@@ -28,7 +28,8 @@ struct hak_pool_counts {
 	uint32_t dirty; /* free slabs with memory */
 };
 
-/* The lowest run of k slabs of the node, or HAK_NODE_ANY, whose number is a multiple of align (a power of two <= 32). */
+/* The lowest run of k slabs of the node, or HAK_NODE_ANY, whose number is a multiple of align (a power of two <= 32); of more
+ * than one slab the lowest that is wholly dirty, if there is one. */
 HAK_FN bool hak_pool_take(uint32_t node, unsigned k, unsigned align, struct hak_run *run);
 /* Up to n single slabs of one SuperSlab: a mask of them, 0 if there is none. */
 HAK_FN uint32_t hak_pool_take_many(uint32_t node, unsigned n, size_t *slot, uint32_t *dirty);

@@ -215,6 +215,10 @@ static void check_order(void)
 	took(8, 1);
 	ok(!hak_pool_take(0, 4, 1, &run) || run.number == 9, "the lowest run");
 	took(9, 4);
+	give_run(32, 4, true);
+	need(hak_pool_take(0, 4, 1, &run));
+	ok(run.number == 32 && run.dirty, "or one that is dirty as a whole, wherever");
+	took(32, 4);
 }
 
 static uint32_t dirty_mask;
