@@ -30,6 +30,11 @@
 #define HAK_SPARSE HAK_SECTION(".bss.sparse") /* large and mostly never touched: apart, so that what is touched shares pages */
 #define HAK_WEAK __attribute__((weak))
 #define HAK_TLS __thread __attribute__((tls_model("initial-exec")))
+#if defined(__has_attribute) && __has_attribute(nonstring)
+#define HAK_NONSTRING __attribute__((nonstring)) /* bytes without a NUL behind them */
+#else
+#define HAK_NONSTRING
+#endif
 #define HAK_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define HAK_RACY __attribute__((no_sanitize("thread"))) /* looks at what another thread may be writing, on purpose */
 

@@ -26,7 +26,7 @@
 
 /* The head of a file, which begins its first chunk; that chunk's own head follows. */
 struct hak_record_file {
-	char magic[8];
+	char magic[8] HAK_NONSTRING;
 	uint32_t version;
 	uint32_t chunk; /* bytes of a chunk */
 	uint32_t pid, parent;
@@ -36,7 +36,7 @@ struct hak_record_file {
 
 /* All numbers of the first event of a chunk count from here. */
 struct hak_record_chunk {
-	char magic[8];
+	char magic[8] HAK_NONSTRING;
 	uint64_t number, time; /* of the first event; nanoseconds since some moment */
 	uint32_t thread;       /* who writes, until an event says otherwise */
 	uint32_t unused;
