@@ -6,17 +6,18 @@
 # In a head, "1 2: TEXT" is a line of what is said with these settings, with * for an address.  Of a section of calls the
 # functions of the program stay, up to main: "guard: it was freed: drop main".  "0: by chance" is tried by nobody.
 
-: "${srcdir:=$(dirname "$0")/..}" "${builddir:=$PWD}" "${RUNNER:=}" "${ADDR2LINE:=addr2line}"
+: "${srcdir:=$(dirname "$0")/..}" "${builddir:=$PWD}" "${RUNNER:=}" "${ADDR2LINE:=addr2line}" "${READELF:=readelf}"
 # shellcheck source=tap.sh
 . "$srcdir/tests/tap.sh"
 
 library=$builddir/.libs/libhakmem.so
 [ -f "$library" ] || skip_all 'no shared library was built'
 [ -z "$RUNNER" ] || skip_all 'not under an emulator'
-# What is known of a fault, and sizes of blocks, are those of this machine.
-case $(uname -m) in
-x86_64) ;;
-*) skip_all 'the texts are those of x86-64' ;;
+# What is known of a fault, and sizes of blocks, are those of x86; of what was unmapped more is known with 64 bits.
+case $("$READELF" -h "$library" | sed -n 's/.*Machine: *//p') in
+*X86-64) ;;
+*80386) unlike=double-free-large ;;
+*) skip_all 'the texts are those of x86' ;;
 esac
 command -v "$ADDR2LINE" > "$work/which" || skip_all 'addr2line is not there'
 HAKMEM_CONF=
@@ -37,9 +38,10 @@ names() {
 	end_calls
 }
 
+# Once, though with 32 bits the call by which a function learns where it is stands on the stack too.
 add_call() {
 	case $calls in
-	*' main') ;;
+	*' main' | *" $1") ;;
 	*) calls="$calls $1" ;;
 	esac
 }
@@ -76,6 +78,8 @@ for source in "$srcdir"/tests/misuse/*.c; do
 	for setting in 0 1 2 3 guard; do
 		if [ "$(expected $setting "$source")" = 'by chance' ]; then
 			skip "$program, $setting" 'what lies there is chance'
+		elif [ "$program" = "${unlike:-}" ]; then
+			skip "$program, $setting" 'with 32 bits any address may be of another allocator'
 		else
 			point "$program, $setting" commits $setting "$program"
 		fi
