@@ -19,8 +19,13 @@
 #define BACKTRACE_PATH 200u
 
 static uintptr_t backtrace_entry; /* of the program */
+static uintptr_t backtrace_top;   /* of the main thread's stack: above are strings only, and then perhaps the program */
 
-HAK_FN void hak_backtrace_start(void) { backtrace_entry = (uintptr_t)getauxval(AT_ENTRY); }
+HAK_FN void hak_backtrace_start(void)
+{
+	backtrace_entry = (uintptr_t)getauxval(AT_ENTRY);
+	backtrace_top = (uintptr_t)getauxval(AT_RANDOM);
+}
 
 /* ---- taking ---- */
 
@@ -60,6 +65,8 @@ static uintptr_t backtrace_end(uintptr_t stack)
 {
 	uintptr_t end = hak_align_up(stack + 1, BACKTRACE_PAGE), own = (uintptr_t)&errno;
 
+	if (backtrace_top - stack < BACKTRACE_SCAN)
+		return backtrace_top;
 	if (own - stack < BACKTRACE_SCAN)
 		return own;
 	while (end - stack < BACKTRACE_SCAN && hak_os_look((const void *)end) == HAK_OS_OK)
@@ -100,9 +107,41 @@ HAK_FN HAK_NOINLINE void hak_backtrace_take(struct hak_backtrace *trace)
 
 /* ---- naming ---- */
 
-/* Does a call instruction end at p?  Where nobody has written it down, everything may be one. */
-static bool backtrace_is_behind_call(const unsigned char *p)
+/* Where the instruction begins that a call returns to: Thumb's return addresses are odd. */
+static uintptr_t backtrace_address(uintptr_t word)
 {
+#ifdef __arm__
+	return word & ~(uintptr_t)1;
+#else
+	return word;
+#endif
+}
+
+#if !defined(__x86_64__) && !defined(__i386__) && !defined(__s390x__)
+static uint32_t backtrace_load32(const unsigned char *p)
+{
+	uint32_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+#endif
+
+#if defined(__arm__) || defined(__riscv)
+static uint16_t backtrace_load16(const unsigned char *p)
+{
+	uint16_t half;
+
+	memcpy(&half, p, sizeof(half));
+	return half;
+}
+#endif
+
+/* Does a call instruction end where this return address leads?  Where nobody has written it down, everything may be one. */
+static bool backtrace_is_behind_call(uintptr_t word)
+{
+	const unsigned char *p = (const unsigned char *)backtrace_address(word);
+
 #if defined(__x86_64__) || defined(__i386__)
 	if (p[-5] == 0xe8) /* call relative */
 		return true;
@@ -111,10 +150,29 @@ static bool backtrace_is_behind_call(const unsigned char *p)
 			return true;
 	return false;
 #elif defined(__aarch64__)
-	uint32_t word;
+	uint32_t code = backtrace_load32(p - 4);
 
-	memcpy(&word, p - 4, sizeof(word));
-	return word >> 26 == 0x25 || (word & 0xfffffc1f) == 0xd63f0000; /* BL, BLR */
+	return code >> 26 == 0x25 || (code & 0xfffffc1f) == 0xd63f0000; /* BL, BLR */
+#elif defined(__arm__)
+	uint32_t code = backtrace_load32(p - 4); /* Thumb: the first half is the lower one */
+
+	if (word & 1) /* BLX of a register; BL, and BLX with an even target */
+		return (backtrace_load16(p - 2) & 0xff87) == 0x4780 || (code & 0xd000f800) == 0xd000f000 ||
+		       (code & 0xd001f800) == 0xc000f000;
+	/* BLX, BL, BLX of a register */
+	return code >> 25 == 0x7d || (code & 0x0f000000) == 0x0b000000 || (code & 0x0ffffff0) == 0x012fff30;
+#elif defined(__riscv)
+	uint32_t code = backtrace_load32(p - 4), half = backtrace_load16(p - 2);
+
+	/* JAL and JALR that link in ra; C.JALR */
+	return (code & 0xfff) == 0x0ef || (code & 0x7fff) == 0x0e7 || ((half & 0xf07f) == 0x9002 && (half & 0xf80) != 0);
+#elif defined(__powerpc64__)
+	uint32_t code = backtrace_load32(p - 4);
+
+	return (code & 0xfc000003) == 0x48000001 || code == 0x4e800421 || code == 0x4e800021; /* BL, BCTRL, BLRL */
+#elif defined(__s390x__)
+	/* BRASL, BRAS, BASR, all with the return address in r14 */
+	return (p[-6] == 0xc0 && p[-5] == 0xe5) || (p[-4] == 0xa7 && p[-3] == 0xe5) || (p[-2] == 0x0d && p[-1] >> 4 == 14);
 #else
 	return (void)p, true;
 #endif
@@ -221,11 +279,11 @@ static uintptr_t backtrace_offset(uintptr_t address, const struct backtrace_mapp
 static bool backtrace_say_word(uintptr_t word, unsigned line, bool is_call)
 {
 	struct backtrace_mapping m;
-	uintptr_t at = is_call ? word - 1 : word; /* in the call, for the sake of line numbers */
+	uintptr_t at = is_call ? backtrace_address(word) - 1 : word; /* in the call, for the sake of line numbers */
 
 	if (!backtrace_find(at, &m) || !m.is_code || word - m.start < 8)
 		return false;
-	if (is_call && !backtrace_is_behind_call((const unsigned char *)word))
+	if (is_call && !backtrace_is_behind_call(word))
 		return false;
 	hak_say_line("    #%u %p %s+0x%lx", line, (void *)at, m.path[0] ? m.path : "?", (unsigned long)backtrace_offset(at, &m));
 	return true;

@@ -503,7 +503,7 @@ static bool matches(const char *text, const char *pattern)
 /* Has the section below `title` a call in the function?  Its lines end with FILE+0xOFFSET. */
 static bool has_call(const char *words, const char *title, const void *function)
 {
-	uintptr_t from = (uintptr_t)function - (uintptr_t)__ehdr_start;
+	uintptr_t from = ((uintptr_t)function & ~(uintptr_t)1) - (uintptr_t)__ehdr_start; /* Thumb's are odd */
 	const char *at = strstr(words, title);
 
 	for (at = at ? strchr(at, '\n') : NULL; at && strstr(at, "\nhakmem:     #") == at; at = strchr(at + 1, '\n')) {
