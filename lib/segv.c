@@ -40,6 +40,13 @@ static struct sigaction segv_before;
 #define SEGV_STACK(c) 0
 #endif
 
+/* The size of what the address of a fault is known to be in: the processor tells only the page, or the byte. */
+#if defined(__s390x__)
+#define SEGV_GRAIN 4096u
+#else
+#define SEGV_GRAIN 1u
+#endif
+
 struct segv_context {
 	uintptr_t code, stack; /* 0: not known */
 	const char *access;
@@ -57,19 +64,28 @@ static struct segv_context segv_context(const ucontext_t *c)
 	return (struct segv_context){ (uintptr_t)SEGV_CODE(m), (uintptr_t)SEGV_STACK(m), access };
 }
 
-/* "use after free, 4 bytes into", "overflow, 1 byte behind" .. a block. */
+static bool segv_is_in_grain(const char *p, const char *byte) { return ((uintptr_t)p ^ (uintptr_t)byte) / SEGV_GRAIN == 0; }
+
+/* "use after free, 4 bytes into", "overflow, 1 byte behind" .. a block; or "use after free, somewhere in the page of". */
 static void segv_say(const char *access, const char *p, const struct hak_guard_block *block, bool is_free)
 {
 	const char *end = block->start + block->size, *kind = is_free ? "use after free" : "overflow", *where = "into";
 	size_t distance = (size_t)(p - block->start);
 
-	if (p < block->start) {
+	if (SEGV_GRAIN > 1 && is_free && segv_is_in_grain(p, block->start)) {
+		where = "in the page of";
+	} else if (p < block->start) {
 		kind = is_free ? kind : "underflow";
 		where = "before";
 		distance = (size_t)(block->start - p);
 	} else if (p >= end) {
 		where = "behind";
 		distance = (size_t)(p - end);
+	}
+	if (SEGV_GRAIN > 1) {
+		hak_say_line("%s at %p: %s, somewhere %s a block of %zu bytes at %p", access, (const void *)p, kind, where,
+		             block->size, (void *)block->start);
+		return;
 	}
 	hak_say_line("%s at %p: %s, %zu %s %s a block of %zu bytes at %p", access, (const void *)p, kind, distance,
 	             distance == 1 ? "byte" : "bytes", where, block->size, (void *)block->start);

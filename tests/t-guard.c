@@ -412,6 +412,19 @@ static void resizes_freed(void)
 }
 static void frees_wrong_size(void) { free_sized(take(100), 112); }
 
+/* Of a fault s390x tells no more than the page. */
+#ifdef __s390x__
+#define KNOWS_BYTE false
+#define INTO(bytes) "somewhere in the page of"
+#define BEHIND(bytes) "somewhere behind"
+#define BEFORE(bytes) "somewhere before"
+#else
+#define KNOWS_BYTE true
+#define INTO(bytes) bytes " into"
+#define BEHIND(bytes) bytes " behind"
+#define BEFORE(bytes) bytes " before"
+#endif
+
 enum { IN_TAKE = 1, IN_DROP = 2, IN_CHANGE = 4, IN_LOOK = 8, IN_FREE_TOO = 16 };
 
 static const struct point {
@@ -434,19 +447,19 @@ static const struct point {
 	{ "one in 100 of random blocks", mixes, "100", "255", NULL, 0 },
 	{ "one in 100 though a cache is emptied unused", is_seldom, "100", "255", NULL, 0 },
 	{ "all places of a loop", hits_all_places, "100", "255", NULL, 0 },
-	{ "a write behind", writes_behind, "1", "255", "write at *: overflow, 0 bytes behind a block of 112 bytes at *",
+	{ "a write behind", writes_behind, "1", "255", "write at *: overflow, " BEHIND("0 bytes") " a block of 112 bytes at *",
 	  IN_CHANGE | IN_TAKE },
-	{ "a read behind", reads_behind, "1", "255", "read at *: overflow, 0 bytes behind a block of 112 bytes at *",
+	{ "a read behind", reads_behind, "1", "255", "read at *: overflow, " BEHIND("0 bytes") " a block of 112 bytes at *",
 	  IN_LOOK | IN_TAKE },
 	{ "a write far behind", writes_far_behind, "1", "255",
-	  "write at *: overflow, 100 bytes behind a block of 112 bytes at *", IN_CHANGE | IN_TAKE },
-	{ "a write before", writes_before, "1", "255", "write at *: underflow, 1 byte before a block of 112 bytes at *",
+	  "write at *: overflow, " BEHIND("100 bytes") " a block of 112 bytes at *", IN_CHANGE | IN_TAKE },
+	{ "a write before", writes_before, "1", "255", "write at *: underflow, " BEFORE("1 byte") " a block of 112 bytes at *",
 	  IN_CHANGE | IN_TAKE },
 	{ "a write to a block of no bytes", writes_to_nothing, "1", "255",
-	  "write at *: overflow, 0 bytes behind a block of 0 bytes at *", IN_CHANGE },
-	{ "a write after free", writes_freed, "1", "255", "write at *: use after free, 8 bytes into a block of 112 bytes at *",
+	  "write at *: overflow, " BEHIND("0 bytes") " a block of 0 bytes at *", IN_CHANGE },
+	{ "a write after free", writes_freed, "1", "255", "write at *: use after free, " INTO("8 bytes") " a block of 112 bytes at *",
 	  IN_CHANGE | IN_TAKE | IN_DROP | IN_FREE_TOO },
-	{ "a read after free", reads_freed, "1", "255", "read at *: use after free, 111 bytes into a block of 112 bytes at *",
+	{ "a read after free", reads_freed, "1", "255", "read at *: use after free, " INTO("111 bytes") " a block of 112 bytes at *",
 	  IN_LOOK | IN_TAKE | IN_DROP | IN_FREE_TOO },
 	{ "a write behind within the page", writes_in_gap, "1", "255",
 	  "free(*): the program wrote behind the end of the block of 100 bytes", IN_DROP | IN_TAKE },
@@ -558,6 +571,9 @@ int main(int argc, char **argv)
 		return failures() != 0;
 	}
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
-		try(&points[i]);
+		if (points[i].run == writes_before && !KNOWS_BYTE)
+			skip("%s: the page between two blocks may be the other one's", points[i].name);
+		else
+			try(&points[i]);
 	return done();
 }
