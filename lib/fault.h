@@ -18,7 +18,6 @@ enum hak_fault_call {
 	HAK_FAULT_MOVE = 8,
 	HAK_FAULT_PROTECT = 16,
 	HAK_FAULT_MAPPINGS = 31, /* all of these */
-	HAK_FAULT_PROBE = 32,    /* is there a mapping? */
 	HAK_FAULT_FUTEX = 64,
 	HAK_FAULT_FILE = 128, /* and all the rest */
 	HAK_FAULT_WRITE = 256,

@@ -50,7 +50,8 @@ HAK_FN bool hak_libc_is_block(const void *p)
 		return false;
 	if (hak_setting(disable))
 		return true; /* B2; its free looks at the chunk too */
-	if ((uintptr_t)p % (2 * sizeof(size_t)) != 0 || (uintptr_t)p < page || !hak_os_is_mapped((const size_t *)p - 2))
+	if ((uintptr_t)p % (2 * sizeof(size_t)) != 0 || (uintptr_t)p < page ||
+	    hak_os_look((const size_t *)p - 2) == HAK_OS_REFUSED)
 		return false;
 	head = ((const size_t *)p)[-1];
 	before = ((const size_t *)p)[-2];

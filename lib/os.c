@@ -244,18 +244,6 @@ HAK_FN bool hak_os_unmap(void *at, size_t size)
 	return ok;
 }
 
-/* A resize to the size it has does nothing, but the kernel looks whether there is a mapping. */
-HAK_FN bool hak_os_is_mapped(const void *p)
-{
-	int saved = errno;
-	size_t page = hak_os_page_size();
-	void *at = (void *)((uintptr_t)p & ~(page - 1));
-	bool mapped = (!hak_fault(HAK_FAULT_PROBE) && mremap(at, page, page, 0) != MAP_FAILED) || errno != EFAULT;
-
-	errno = saved;
-	return mapped;
-}
-
 /* madvise: 0, or what is wrong. */
 static int os_advise(void *at, size_t size, int advice)
 {

@@ -30,7 +30,6 @@ HAK_FN void *hak_os_map(size_t size);                             /* anywhere; N
 HAK_FN void *hak_os_map_wiped(size_t size);                       /* zero in a forked child, Linux 4.14; NULL: refused */
 HAK_FN enum hak_os_result hak_os_map_at(void *at, size_t size);   /* there and nowhere else; replaces nothing */
 HAK_FN bool hak_os_unmap(void *at, size_t size);
-HAK_FN bool hak_os_is_mapped(const void *p);                      /* something lies in p's page */
 HAK_FN bool hak_os_purge(void *at, size_t size);                  /* contents become zero, memory goes back */
 HAK_FN enum hak_os_result hak_os_populate(void *at, size_t size); /* makes all pages present; Linux 5.14 */
 HAK_FN bool hak_os_advise_huge(void *at, size_t size, bool huge);    /* or never; false: the kernel knows neither */

@@ -213,6 +213,14 @@ static void free_mapping(const void *with)
 	free(again(p + 4096));
 }
 
+static void free_closed(const void *with)
+{
+	char *p = mmap(NULL, *(const size_t *)with, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(p != MAP_FAILED);
+	free(again(p + 64));
+}
+
 static void free_nowhere(const void *with) { free(again((void *)(uintptr_t)*(const size_t *)with)); }
 static void resize_variable(const void *with)
 {
@@ -317,6 +325,7 @@ int main(void)
 	dies("realloc after free", resize_freed, 64, "realloc", "the block of 64 bytes is free");
 	dies("malloc_usable_size after free", ask_freed, 64, "malloc_usable_size", "the block of 64 bytes is free");
 	dies("free of a mapping", free_mapping, 65536, "free", "no allocator gave out this pointer");
+	dies("free of a mapping that cannot be read", free_closed, 65536, "free", "no allocator gave out this pointer");
 	dies("free of nothing", free_nowhere, 0x1230, "free", "no allocator gave out this pointer");
 	dies("realloc of a variable", resize_variable, 10, "realloc", "no allocator gave out this pointer");
 	dies("wrong size", free_wrong_size, 200000, "free_sized", "the size is wrong: the block has 262144 bytes");
