@@ -36,7 +36,8 @@ static inline size_t resident_field(int field)
 	close(file);
 	while (field-- > 0)
 		strtoul(at, &at, 10);
-	return strtoul(at, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+	/* an emulator's are those of the machine it runs on, whatever it tells the program */
+	return strtoul(at, NULL, 10) * (is_emulated() ? 4096 : (size_t)sysconf(_SC_PAGESIZE));
 }
 
 static inline size_t resident(void)

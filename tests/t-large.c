@@ -230,7 +230,7 @@ static void check_threshold(void)
 	hak_large_free(p);
 	is(hak_large_cached(), 0);
 	is(slot_of(p)->state, HAK_SLOT_FREE);
-	p = take(6 * MIB - 4096, 1, &zero);
+	p = take(6 * MIB - hak_registry.page, 1, &zero);
 	hak_large_free(p);
 	is(hak_large_cached(), 6 * MIB);
 	hak_large_free(holder);

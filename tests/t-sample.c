@@ -156,7 +156,11 @@ static void test_stack(void)
 		skip("the kernel does not copy here");
 		return;
 	}
-	ok(field64(number, "sample_pc") != 0 || sizeof(void *) == 4, "where the unwinder starts");
+#if (defined(__x86_64__) || defined(__aarch64__)) && defined(__LP64__)
+	ok(field64(number, "sample_pc") != 0, "where the unwinder starts");
+#else
+	is(field64(number, "sample_pc"), 0); /* not known there */
+#endif
 	ok(at + sizeof(here) <= bytes, "%zu bytes, up to %zu here", bytes, at);
 	if (at + sizeof(here) <= bytes)
 		memcpy((void *)(uintptr_t)&found, slot_of(number) + look_number("sample_stack") + at, sizeof(found));
@@ -292,6 +296,10 @@ static void test_end(void)
 	free(malloc(1));
 	free(malloc(1));
 	after = resident();
+	if (is_emulated() && sysconf(_SC_PAGESIZE) > 4096) {
+		skip("the end: with larger pages the emulator purges no mapping whose length is not a multiple of them");
+		return;
+	}
 	is(count_now(), 0);
 	ok(listed(NULL) == 0, "nothing is listed, though some is held");
 	ok(after < during || !RESIDENT_MEANS_SOMETHING, "resident: %zu -> %zu KiB", during >> 10, after >> 10);
