@@ -7,6 +7,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#define _FILE_OFFSET_BITS 64 /* a place in a directory may need them */
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>

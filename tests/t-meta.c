@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "bits.h"
+#include "emulator.h"
 #include "os.h"
 #include "tap.h"
 
@@ -91,6 +92,10 @@ static void check_nowhere(void)
 {
 	size_t size = (size_t)1 << 20;
 
+	if (is_emulated() && sizeof(void *) == 4) {
+		skip("nothing in the kernel's own half: the emulator gives a program all of 4 GiB");
+		return;
+	}
 	ok(hak_os_map_at((void *)(UINTPTR_MAX - 2 * size + 1), size) != HAK_OS_OK, "nothing in the kernel's own half");
 }
 

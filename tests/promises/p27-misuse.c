@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Promise 27: no misuse makes malloc hand out a block twice, or an address that is not its own.
  *
- * Each misuse runs three times in a process of its own, for each value of HAKMEM_SECURE: it dies with a sentence, or goes on
- * and then all that malloc hands out is new.  What the default build does not promise is marked, and is counted.
+ * Each misuse runs three times (under an emulator once) in a process of its own, for each value of HAKMEM_SECURE: it dies with a
+ * sentence, or goes on and then all that malloc hands out is new.  What the default build does not promise is marked, and is
+ * counted.
  * Links: library. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -321,13 +322,15 @@ static int spawn(size_t kind, size_t bytes, int level, int run)
 
 static unsigned kinds, unkept;
 
+static int first_run(void) { return is_emulated() ? 2 : 0; } /* slow to start: only one */
+
 static void try(size_t kind, size_t bytes, int level, int allowance)
 {
 	int worst = 0;
 
 	if (allowance < 0)
 		return;
-	for (int run = 0; run < 3; run++) {
+	for (int run = first_run(); run < 3; run++) {
 		int status = spawn(kind, bytes, level, run);
 
 		if (status != 0 && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT))
@@ -352,8 +355,8 @@ int main(int argc, char **argv)
 			try(kind, 12000, level, misuses[kind].bigger);
 			try(kind, 200000, level, misuses[kind].mid);
 		}
-		ok(failures() == 0, "HAKMEM_SECURE=%d: %u kinds of misuse, three runs each; handed out twice: %u", level,
-		   kinds, unkept);
+		ok(failures() == 0, "HAKMEM_SECURE=%d: %u kinds of misuse, %d runs each; handed out twice: %u", level,
+		   kinds, 3 - first_run(), unkept);
 	}
 	return done();
 }
