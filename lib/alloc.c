@@ -299,13 +299,19 @@ static HAK_COLD void *alloc_resize_secured(void *p, uint32_t tag, size_t size)
 	return p;
 }
 
+/* In a young heap (H8) another block would be as large. */
+static bool alloc_is_served(unsigned class, size_t size)
+{
+	return size <= HAK_DIRECT_MAX && hak_heap_serving(hak_thread.own, hak_class_of(size)) == class;
+}
+
 static void *alloc_resize_any(void *p, uint32_t tag, size_t have, size_t size)
 {
 	if (!hak_block_is_ours(tag))
 		return alloc_resize_span(p, tag, size);
 	if (hak_unlikely(hak_setting(secure)))
 		return alloc_resize_secured(p, tag, size);
-	return hak_block_is_fit(have, size) ? p : NULL;
+	return hak_block_is_fit(have, size) || (size < have && alloc_is_served(hak_block_class(tag), size)) ? p : NULL;
 }
 
 /* To those who look a block that gets another size is freed, and is a new one. */

@@ -17,7 +17,7 @@ struct hak_class {
 };
 
 #define HAK_GROUP_COUNT 9u
-#define HAK_CLASSES_JOINT 20u /* to 1 KiB */
+#define HAK_CLASSES_JOINT 24u /* to 2 KiB */
 
 HAK_VAR const struct hak_class hak_classes[HAK_CLASS_COUNT];
 
@@ -39,8 +39,18 @@ HAK_HOT unsigned hak_class_or_none(size_t size)
 	return size <= HAK_CLASS_MAX ? hak_class_of(size ? size : 1) : HAK_CLASS_COUNT;
 }
 
-/* The class that serves this one in a young heap: of 1 KiB at most the power of two, so that less than half is left over. */
-HAK_HOT unsigned hak_class_joint(unsigned class) { return class < 2 || class >= HAK_CLASSES_JOINT ? class : class | 3; }
+/* The class that serves this one in a heap that is not so young any more: of 2 KiB at most, the power of two, so that less than
+ * half is left over, but for the smallest. */
+HAK_HOT unsigned hak_class_joint(unsigned class)
+{
+	return class >= HAK_CLASSES_JOINT ? class : class < 2 ? 1 : class | 3;
+}
+
+/* And in a young one: above 128 bytes that of two doublings, 512 or 2048. */
+HAK_HOT unsigned hak_class_joint_first(unsigned class)
+{
+	return class < 8 || class >= HAK_CLASSES_JOINT ? hak_class_joint(class) : class | 7;
+}
 
 /* The smallest class whose blocks hold size and are all aligned; HAK_CLASS_COUNT if there is none. */
 HAK_FN unsigned hak_class_of_aligned(size_t size, size_t alignment);

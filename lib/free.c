@@ -153,8 +153,9 @@ HAK_FN HAK_NOINLINE void hak_free_cold(void *p)
 /* Could a block of this class have been asked for with that size: by malloc, or by a realloc that let it stay? */
 static bool free_is_size(unsigned class, size_t align, size_t size)
 {
-	return hak_block_is_fit(hak_classes[class].size, size) ||
-	       (align ? hak_class_of_aligned(size, align) : hak_class_or_none(size)) == class;
+	unsigned wanted = align ? hak_class_of_aligned(size, align) : hak_class_or_none(size);
+
+	return hak_block_is_fit(hak_classes[class].size, size) || wanted == class || hak_class_joint_first(wanted) == class;
 }
 
 static bool free_is_right_size(uint32_t tag, size_t have, size_t align, size_t size)

@@ -12,8 +12,9 @@
 #define HAK_SS_SIZE ((size_t)1 << HAK_SS_SHIFT) /* 2 MiB, aligned to itself */
 #define HAK_SS_SLABS 32u                        /* one bit each in a 32-bit word */
 
-#define HAK_TINY_MAX 1024u      /* what malloc's first step serves */
+#define HAK_TINY_MAX 1024u      /* tiny sizes end here */
 #define HAK_TINY_CLASSES 20u    /* classes to there */
+#define HAK_DIRECT_MAX 2048u    /* what malloc's first step serves */
 #define HAK_CLASS_COUNT 44u     /* 8 in steps of 16 to 128, then four per doubling to 64 KiB */
 #define HAK_CLASS_MAX 65536u    /* the largest cached block */
 #define HAK_MID_MAX HAK_SS_SIZE /* the largest span; above: large */

@@ -18,7 +18,7 @@ HAK_DEF void *hak_null_places[2];
 HAK_DEF struct hak_heap hak_empty_heap = {
 	.caches = { NOWHERE_4, NOWHERE_4, NOWHERE_4, NOWHERE_4, NOWHERE_4, NOWHERE_4,
 	            NOWHERE_4, NOWHERE_4, NOWHERE_4, NOWHERE_4, NOWHERE_4 },
-	.direct = { [0 ... HAK_TINY_MAX / HAK_ALIGN] = &hak_empty_heap.caches[0] },
+	.direct = { [0 ... HAK_DIRECT_MAX / HAK_ALIGN] = &hak_empty_heap.caches[0] },
 	.tag = HAK_TAG_EMPTY,
 };
 
@@ -97,8 +97,11 @@ HAK_FN bool hak_heap_split(struct hak_heap *heap)
 	outs->seed = heap->id;
 	for (unsigned c = 0; c < HAK_TINY_CLASSES; c++)
 		outs->cache[c].top = hak_null_place;
-	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++)
-		heap->direct[i] = &outs->cache[heap_class_of_step(i)]; /* H8 is not for it */
+	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++) { /* H8 is not for it */
+		unsigned class = heap_class_of_step(i);
+
+		heap->direct[i] = class < HAK_TINY_CLASSES ? &outs->cache[class] : &heap->caches[class];
+	}
 	heap->outs = outs;
 	return true;
 }
@@ -114,15 +117,18 @@ HAK_FN HAK_RACY unsigned hak_heap_outs(const struct hak_heap *heap, unsigned cla
 
 static void heap_init(struct hak_heap *heap, uint32_t id)
 {
+	bool is_joint;
+
 	heap->id = id;
 	heap->tag = id << HAK_TAG_SHIFT;
 	heap->room = HAK_HEAP_ROOM;
+	is_joint = hak_setting(ace_enabled) && hak_setting(tiny_use_superslab);
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		heap->caches[c] = (struct hak_cache){ hak_null_place, hak_cache_place(hak_null_place), hak_classes[c].shape };
 	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++) {
 		unsigned class = heap_class_of_step(i);
 
-		heap->direct[i] = &heap->caches[hak_setting(ace_enabled) ? hak_class_joint(class) : class];
+		heap->direct[i] = &heap->caches[is_joint ? hak_class_joint_first(class) : class];
 	}
 	if (hak_setting(guard_sample))
 		hak_heap_split(heap);
@@ -130,9 +136,14 @@ static void heap_init(struct hak_heap *heap, uint32_t id)
 
 HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint)
 {
-	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++)
+	bool is_wide = hak_heap_is_wide(heap, joint);
+
+	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++) {
+		unsigned class = heap_class_of_step(i);
+
 		if (heap->direct[i] == &heap->caches[joint])
-			heap->direct[i] = &heap->caches[heap_class_of_step(i)];
+			heap->direct[i] = &heap->caches[is_wide ? hak_class_joint(class) : class];
+	}
 }
 
 static struct hak_heap *heap_make(unsigned node)

@@ -15,8 +15,9 @@
  *     next cold call of the class puts it right (hak_heap_mend).
  * H4  An idle heap's inbox is empty as soon as all senders and visitors have gone on: who pushes looks at the state
  *     after the push, who makes a heap idle looks at the inbox after that (both sequentially consistent).
- * H8  The first blocks of the sizes of a doubling come from one class, so that they share pages: a small process would have a
- *     page, and a slab's head, for each size that it ever asked for.  When that class has handed out 16 KiB they part for good.
+ * H8  The first blocks of neighbouring sizes come from one class, so that they share pages: a small process would have a page,
+ *     and a slab's head, for each size that it ever asked for.  Of two doublings when it has handed out 4 KiB each has one of its
+ *     own; of one, when it has handed out 16 KiB, they part for good.
  * H9  What stands above `top` was popped since those places were last cleared, and no put has happened since then if the bin
  *     still counts as many as then: such a block is not free in its slab (refill_check_popped).
  *
@@ -76,7 +77,7 @@ enum hak_heap_state { HAK_HEAP_LIVE, HAK_HEAP_IDLE, HAK_HEAP_LOST };
 struct hak_heap {
 	struct hak_cache caches[HAK_CLASS_COUNT]; /* at offset 0: a tag's low bits lead here */
 	uint32_t tag;
-	struct hak_cache *direct[HAK_TINY_MAX / HAK_ALIGN + 1]; /* (size + 15) / 16 -> its cache */
+	struct hak_cache *direct[HAK_DIRECT_MAX / HAK_ALIGN + 1]; /* (size + 15) / 16 -> its cache */
 	struct hak_parcel *outgoing[HAK_OUTGOING];
 	struct hak_parcel *spare;    /* one empty parcel */
 	struct hak_parcel *received; /* taken from the inbox, not yet unpacked */
@@ -155,7 +156,7 @@ HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /*
 	return bin->capacity && heap->caches[class].top > bin->array ? (uint32_t)(heap->caches[class].top - bin->array) : 0;
 }
 
-/* The class whose blocks a request for this one gets: itself, or in a young heap that of its doubling (H8). */
+/* The class whose blocks a request for this one gets: itself, or in a young heap one that it shares (H8). */
 HAK_HOT unsigned hak_heap_serving(const struct hak_heap *heap, unsigned class)
 {
 	if (class >= HAK_CLASSES_JOINT || heap->outs)
@@ -167,6 +168,12 @@ HAK_HOT unsigned hak_heap_serving(const struct hak_heap *heap, unsigned class)
 HAK_HOT bool hak_heap_is_joint(const struct hak_heap *heap, unsigned class)
 {
 	return class > 0 && hak_heap_serving(heap, class - 1) == class;
+}
+
+/* Those of the doubling below too? */
+HAK_HOT bool hak_heap_is_wide(const struct hak_heap *heap, unsigned class)
+{
+	return class >= 4 && hak_heap_serving(heap, class - 4) == class;
 }
 
 /* With HAKMEM_SECURE, and while the caches are starved, hits find the empty heap: every call is a cold one. */
@@ -227,7 +234,7 @@ HAK_FN void **hak_heap_array_get(struct hak_heap *heap, unsigned shift); /* 1 <<
 HAK_FN void hak_heap_array_put(struct hak_heap *heap, void **array, unsigned shift);
 HAK_FN void hak_heap_mend(struct hak_heap *heap, unsigned class);        /* H7 */
 HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class); /* H7, H9: after top was lowered */
-HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint);        /* H8: from now on each of its classes serves itself */
+HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint);        /* H8: its classes by doublings, or each for itself */
 HAK_FN bool hak_heap_split(struct hak_heap *heap);        /* gives it out-caches; its caches are empty; false: no memory */
 HAK_FN unsigned hak_heap_outs(const struct hak_heap *heap, unsigned class); /* blocks in its out-cache */
 HAK_FN void hak_heap_lose(struct hak_heap *heap);         /* its owner will never leave it */

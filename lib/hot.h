@@ -31,13 +31,13 @@ HAK_HOT void *hak_hot_malloc(size_t size)
 	struct hak_heap *heap = hak_thread.heap;
 	void *p;
 
-	if (hak_unlikely(size > HAK_TINY_MAX))
+	if (hak_unlikely(size > HAK_DIRECT_MAX))
 		return hak_alloc_medium(size);
 	p = hak_hot_pop(heap->direct[(size + HAK_ALIGN - 1) / HAK_ALIGN]);
 	return hak_likely(p != NULL) ? p : hak_alloc_cold(size);
 }
 
-/* Sizes above 1024 whose class is cached too; the rest is cold. */
+/* Sizes above 2048 whose class is cached too; the rest is cold. */
 HAK_HOT void *hak_hot_medium(size_t size)
 {
 	void *p;

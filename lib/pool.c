@@ -6,7 +6,8 @@
 /* Bit i: slot i may have free slabs.  The first slots' word is apart: it is all that a small process touches. */
 static _Atomic uint64_t pool_first;
 static _Atomic uint64_t pool_some[POOL_WORDS] HAK_SPARSE;
-static _Atomic size_t pool_hints[HAK_NODES][POOL_HINTS]; /* no run of that length below this slot, as far as known */
+/* No run of that length below this slot, as far as known. */
+static _Atomic size_t pool_hints[HAK_NODES][POOL_HINTS] HAK_SPARSE;
 HAK_DEF _Atomic uint64_t hak_pool_counters;
 
 static void pool_count(int used, int dirty)
@@ -33,7 +34,7 @@ static size_t pool_hint(uint32_t node, unsigned k)
 
 static void pool_raise_hint(uint32_t node, unsigned k, size_t from, size_t found)
 {
-	if (node != HAK_NODE_ANY)
+	if (node != HAK_NODE_ANY && found != from) /* a small process does not write there */
 		hak_cas(&pool_hints[node][pool_hint_of(k)], &from, found, relaxed);
 }
 

@@ -15,7 +15,8 @@
 #define REFILL_INSIDE_LEAST ((size_t)HAK_HARD_OR(8, 1) << 20) /* free bytes inside slabs from which pages go back */
 #define REFILL_INSIDE_MS 1000u                    /* what is wanted back within that time .. */
 #define REFILL_INSIDE_PAUSE_MS HAK_HARD_OR(10000u, 10u) /* .. stops it for that long */
-#define REFILL_JOINT_BYTES 16384u                 /* that a joint class hands out before its neighbours get slabs */
+#define REFILL_JOINT_BYTES 16384u                 /* that a joint class hands out before its neighbours get slabs .. */
+#define REFILL_WIDE_BYTES 4096u                   /* .. and before those of another doubling do */
 
 /* ---- the heap looks after itself ---- */
 
@@ -125,8 +126,9 @@ HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero
 /* H8: a class that serves its neighbours too has handed out enough: they are worth slabs of their own. */
 static void refill_part(struct hak_heap *heap, unsigned class)
 {
-	if (hak_heap_is_joint(heap, class) &&
-	    hak_load(&heap->bins[class].counts.carved, relaxed) * hak_classes[class].size >= REFILL_JOINT_BYTES)
+	size_t most = hak_heap_is_wide(heap, class) ? REFILL_WIDE_BYTES : REFILL_JOINT_BYTES;
+
+	if (hak_heap_is_joint(heap, class) && hak_load(&heap->bins[class].counts.carved, relaxed) * hak_classes[class].size >= most)
 		hak_heap_part(heap, class);
 }
 

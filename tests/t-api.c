@@ -127,11 +127,11 @@ static void check_amounts(void)
 {
 	struct hakmem_stats before = stats_now(), after;
 
-	take(1000);
+	take(2000);
 	after = stats_now();
 	is(after.live_blocks - before.live_blocks, MANY);
-	is(after.live_bytes - before.live_bytes, MANY * 1024);
-	is(after.small_bytes - before.small_bytes, MANY * 1024);
+	is(after.live_bytes - before.live_bytes, MANY * 2048);
+	is(after.small_bytes - before.small_bytes, MANY * 2048);
 	give();
 	after = stats_now();
 	is(after.live_blocks, before.live_blocks);

@@ -11,7 +11,7 @@ static void check_empty(void)
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		hold(*hak_empty_heap.caches[c].top == NULL &&
 		     hak_empty_heap.caches[c].shape == 0);
-	for (size_t i = 0; i <= HAK_TINY_MAX / HAK_ALIGN; i++)
+	for (size_t i = 0; i <= HAK_DIRECT_MAX / HAK_ALIGN; i++)
 		hold(*hak_empty_heap.direct[i]->top == NULL);
 	ok(failures() == 0, "the empty heap has nothing and takes nothing");
 	ok(hak_thread.heap == &hak_empty_heap, "a thread begins with it");
@@ -28,8 +28,8 @@ static void check_birth(struct hak_heap **heaps, uint32_t n)
 		need(heap != NULL);
 		hold(heap->id == HAK_OWNER_FIRST + i && heap->tag == heap->id << HAK_TAG_SHIFT);
 		hold(hak_heap_find(heap->id) == heap && heap->state == HAK_HEAP_LIVE && heap->use == HAK_USE_NONE);
-		for (size_t size = 1; size <= HAK_TINY_MAX; size++)
-			hold(heap->direct[(size + 15) / 16] == &heap->caches[hak_class_joint(hak_class_of(size))]);
+		for (size_t size = 1; size <= HAK_DIRECT_MAX; size++)
+			hold(heap->direct[(size + 15) / 16] == &heap->caches[hak_class_joint_first(hak_class_of(size))]);
 		for (uint32_t c = 0; c < HAK_CLASS_COUNT; c++)
 			hold(hak_heap_cache(heap, ((heap->tag | c * 16) ^ heap->tag)) == &heap->caches[c] &&
 			     hak_heap_cached(heap, c) == 0 && *heap->caches[c].top == NULL);
@@ -39,24 +39,35 @@ static void check_birth(struct hak_heap **heaps, uint32_t n)
 	ok(hak_heap_find(HAK_OWNER_FIRST + n) == NULL && hak_heap_find(HAK_OWNER_MAX) == NULL, "and no others");
 }
 
+static void part_all(struct hak_heap *heap)
+{
+	for (unsigned c = HAK_CLASSES_JOINT; c-- > 0;)
+		while (hak_heap_is_joint(heap, c))
+			hak_heap_part(heap, c);
+}
+
 /* H8 */
 static void check_parting(struct hak_heap *heap)
 {
 	for (unsigned c = 0; c < HAK_CLASSES_JOINT; c++) {
-		unsigned joint = hak_class_joint(c);
+		unsigned joint = hak_class_joint_first(c);
 
-		hold(joint >= c && hak_classes[c].size > hak_classes[joint].size / 2);
+		hold(joint >= c && hak_classes[c].size > hak_classes[joint].size / 4 - (c == 0));
 		hold(hak_heap_serving(heap, c) == joint);
-		hold(hak_heap_is_joint(heap, c) == (c == joint && c > 1));
+		hold(hak_heap_is_joint(heap, c) == (c == joint) && hak_heap_is_wide(heap, c) == (c == joint && c > 8));
 	}
-	ok(failures() == 0, "classes of a doubling have one in common, which is less than twice as large");
+	ok(failures() == 0, "classes of one doubling or two have one in common, which is less than four times as large");
 	hak_heap_part(heap, hak_class_of(512));
+	is(hak_heap_serving(heap, hak_class_of(200)), hak_class_of(256));
+	is(hak_heap_serving(heap, hak_class_of(300)), hak_class_of(512));
+	ok(!hak_heap_is_wide(heap, hak_class_of(512)) && hak_heap_is_wide(heap, hak_class_of(2048)), "the doublings part, others do not");
+	hak_heap_part(heap, hak_class_of(512));
+	is(hak_heap_serving(heap, hak_class_of(200)), hak_class_of(256));
 	is(hak_heap_serving(heap, hak_class_of(300)), hak_class_of(300));
 	is(hak_heap_serving(heap, hak_class_of(512)), hak_class_of(512));
-	ok(!hak_heap_is_joint(heap, hak_class_of(512)) && hak_heap_is_joint(heap, hak_class_of(1024)), "one parts, others do not");
-	for (unsigned c = 0; c < HAK_CLASSES_JOINT; c++)
-		hak_heap_part(heap, hak_class_joint(c));
-	for (size_t size = 1; size <= HAK_TINY_MAX; size++)
+	ok(!hak_heap_is_joint(heap, hak_class_of(512)) && hak_heap_is_joint(heap, hak_class_of(256)), "one parts, its neighbour does not");
+	part_all(heap);
+	for (size_t size = 1; size <= HAK_DIRECT_MAX; size++)
 		hold(heap->direct[(size + 15) / 16] == &heap->caches[hak_class_of(size)]);
 	ok(failures() == 0, "all have parted");
 }

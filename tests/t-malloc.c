@@ -3,6 +3,7 @@
  *
  * Each point also holds for glibc 2.36: linked with neither of the two this program passes as well. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 
 #include "names.h"
@@ -528,6 +529,30 @@ static void check_other_frees(void)
 	ok(errno == 77, "cfree, free_sized and free_aligned_sized of all sizes, and of NULL");
 }
 
+/* A thread's first blocks may be larger than others of their size are later: they stay where they are, and go, all the same. */
+static void *first_blocks(void *with)
+{
+	for (size_t size = 1; size <= 4096; size++) {
+		char *p = malloc(size);
+
+		hold(realloc(p, size) == p);
+		if (has_other_frees())
+			free_sized(p, size);
+		else
+			free(p);
+	}
+	return with;
+}
+
+static void check_first_blocks(void)
+{
+	pthread_t thread;
+
+	need(pthread_create(&thread, NULL, first_blocks, NULL) == 0);
+	pthread_join(thread, NULL);
+	ok(failures() == 0, "a thread's first blocks do not move when their size stays");
+}
+
 /* ---- what fails costs nothing ---- */
 
 /* Programs ask for absurd sizes to see what happens. */
@@ -567,6 +592,7 @@ int main(void)
 	check_calloc();
 	check_calloc_after_realloc();
 	check_other_frees();
+	check_first_blocks();
 	check_absurd();
 	return done();
 }

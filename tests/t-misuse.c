@@ -306,7 +306,7 @@ int main(void)
 	dies("wrong size", free_wrong_aligned_size, 128, "free_aligned_sized",
 	     "the size is wrong: the block has 128 bytes");
 	dies("double free at once", free_twice, 64, "free", "double free of a block of 64 bytes");
-	dies("double free at once", free_twice, 1000, "free", "double free of a block of 1024 bytes");
+	dies("double free at once", free_twice, 2000, "free", "double free of a block of 2048 bytes");
 	dies("double free at once", free_twice, 20000, "free", "double free of a block of 20480 bytes");
 	dies("double free, one between", free_two_in_turn, 64, "free", "double free of a block of 64 bytes");
 	dies("double free, one between", free_two_in_turn, 3000, "free", "double free of a block of 3072 bytes");
@@ -315,7 +315,7 @@ int main(void)
 	dies("double free in a thread, one between", free_in_turn_in_thread, 20000, "free",
 	     "double free of a block of 20480 bytes");
 	dies("double free after a flush", free_twice_after_flush, 64, "free", "double free of a block of 64 bytes");
-	dies("double free after a flush", free_twice_after_flush, 1000, "free", "double free of a block of 1024 bytes");
+	dies("double free after a flush", free_twice_after_flush, 2000, "free", "double free of a block of 2048 bytes");
 	dies("interior free at once", free_inside_a_little, 64, "free", INTERIOR_64);
 	dies("interior free at once", free_inside_a_little, 12000, "free",
 	     "the pointer leads into a block of 12288 bytes, not to its start");

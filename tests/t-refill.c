@@ -369,19 +369,30 @@ static void with_refill(const void *with)
 	check_leave();
 }
 
-/* Sizes of a doubling share pages until that many bytes were handed out: H8. */
+static size_t take_while_served(size_t size, size_t joint)
+{
+	size_t n = 0;
+
+	while (hak_heap_serving(heaps[0], hak_class_of(size)) == hak_class_of(joint) && n < 100)
+		hold(take(heaps[0], hak_class_of(joint)) != NULL && ++n);
+	return n * joint;
+}
+
+/* Neighbouring sizes share pages until that many bytes were handed out: H8. */
 static void young(const void *with)
 {
-	size_t small = 300, joint = 512, n = 0;
+	size_t most = (size_t)16 * 512; /* a refill */
+	size_t wide, narrow;
 
 	(void)with;
 	start();
-	while (hak_heap_serving(heaps[0], hak_class_of(small)) == hak_class_of(joint) && n < 100)
-		hold(take(heaps[0], hak_heap_serving(heaps[0], hak_class_of(small))) != NULL && ++n);
-	hold(n * joint >= 16384 && n * joint < 16384 + 16 * joint); /* a refill more */
-	hold(heaps[0]->bins[hak_class_of(small)].capacity == 0);
-	hold(hak_heap_serving(heaps[0], hak_class_of(small)) == hak_class_of(small));
+	wide = take_while_served(200, 512);
+	hold(wide >= 4096 && wide < 4096 + most && hak_heap_serving(heaps[0], hak_class_of(200)) == hak_class_of(256));
+	narrow = wide + take_while_served(300, 512);
+	hold(narrow >= 16384 && narrow < 16384 + most && hak_heap_serving(heaps[0], hak_class_of(300)) == hak_class_of(300));
+	hold(heaps[0]->bins[hak_class_of(300)].capacity == 0);
 	hold(hak_heap_serving(heaps[0], hak_class_of(200)) == hak_class_of(256));
+	hold(hak_heap_serving(heaps[0], hak_class_of(700)) == hak_class_of(2048));
 }
 
 /* Each call is counted. */
