@@ -67,6 +67,7 @@ HAK_FN size_t hak_os_page_size(void)
 	return size ? size : 4096;
 }
 
+HAK_FN uintptr_t hak_os_program(void) { return getauxval(AT_ENTRY); }
 HAK_FN bool hak_os_is_secure(void) { return getauxval(AT_SECURE) != 0; }
 
 /* From the 16 bytes that the kernel gave the process at its start, which costs no call.  The C library takes secrets from

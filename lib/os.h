@@ -16,6 +16,7 @@ extern HAK_TLS uint32_t hak_os_fake_node;
 #endif
 
 HAK_FN size_t hak_os_page_size(void);
+HAK_FN uintptr_t hak_os_program(void); /* where it begins */
 HAK_FN bool hak_os_is_secure(void); /* AT_SECURE: the environment is an attacker's */
 HAK_FN uint64_t hak_os_random(void); /* for places, not for secrets; one thread at a time */
 HAK_FN uint64_t hak_os_secret(void); /* from the kernel, nobody can guess it; at start only */

@@ -57,10 +57,26 @@ static bool registry_try(uint64_t from, uint64_t range, size_t max_slots)
 	return true;
 }
 
+/* Each 512 GiB of which a process uses something cost it a page of page tables: the window begins in those where the program
+ * lies, 64 GiB away, as the program's break grows.  Not if the program lies where others should (the loader was called by name). */
+static bool registry_try_near(void)
+{
+	const uint64_t gib = UINT64_C(1) << 30, program = hak_os_program();
+	const uint64_t region = hak_align_down(program, 512 * gib), below = program - region;
+
+	if (program >= 90 * 1024 * gib)
+		return false;
+	if (below < 256 * gib)
+		return registry_try(program + 64 * gib, 512 * gib - below - 66 * gib, HAK_SS_MAX);
+	return registry_try(region, below - 66 * gib, HAK_SS_MAX);
+}
+
 static bool registry_choose(void)
 {
 	const uint64_t tib = UINT64_C(1) << 40, gib = UINT64_C(1) << 30;
 
+	if (registry_try_near())
+		return true;
 	/* Between what the kernel gives to programs (85 TiB and up) and their low ends. */
 	for (int i = 0; i < REGISTRY_TRIES; i++)
 		if (registry_try(tib, 60 * tib, HAK_SS_MAX))

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "capture.h"
+#include "emulator.h"
 #include "os.h"
 #include "resident.h"
 #include "tap.h"
@@ -56,6 +57,19 @@ static void check_start(void)
 	ok(is_foreign(&tap_points), "nor is the program");
 	ok(is_foreign((void *)(uintptr_t)hak_registry.tags), "nor are the tables");
 	ok(hak_registry.follow || is_outside((void *)(hak_registry.base - 1)), "the window begins at its base");
+}
+
+/* In the 512 GiB of the program, whose page tables then serve both, and not where the program's break grows. */
+static void check_place(void)
+{
+	uint64_t program = hak_os_program(), base = hak_registry.base;
+
+	if (hak_registry.follow || is_emulated() || program >> 40 >= 90) {
+		skip("the window is not near the program here");
+		return;
+	}
+	is(base >> 39, program >> 39);
+	ok((base > program ? base - program : program - base) >> 30 >= 64, "the program's break has room to grow");
 }
 
 /* The lowest first; a hole is used again. */
@@ -222,7 +236,7 @@ static void follow(const void *with)
 
 	(void)with;
 	hak_os_fail_after = chooses_addresses;
-	hak_os_fail_count = 17;
+	hak_os_fail_count = 18;
 	need(hak_registry_start());
 	hak_os_fail_after = 0;
 	hold(hak_registry.follow);
@@ -276,6 +290,7 @@ int main(void)
 		capture_silent("a second try", second_try, NULL);
 	capture_silent("no memory at the start, then some", no_memory_at_all, NULL);
 	check_start();
+	check_place();
 	if (hak_registry.follow) {
 		skip("slots in order: the kernel chooses the addresses here");
 		return done();
