@@ -83,6 +83,17 @@ else
 	skip 'subcommands' 'the command was not built'
 fi
 
+# The administrator's tool has one page, in which each of its commands has an entry.
+if [ -x "$builddir/tools/hakmem-preload" ] && [ -z "$RUNNER" ]; then
+	words=$("$builddir/tools/hakmem-preload" --help | grep -o '[a-z][a-z-]*|[a-z|]*\|exec-without' | tr '|' ' ')
+	point 'hakmem-preload has commands' test -n "$words"
+	for name in $words; do
+		point "hakmem-preload $name is in its page" grep -q "^\.It Cm $name" "$srcdir/man/man8/hakmem-preload.8"
+	done
+else
+	skip "hakmem-preload's commands" 'it was not built'
+fi
+
 conf_page=$srcdir/man/man5/hakmem.conf.5
 sed -n 's/^HAK_PROFILE(\([a-z]*\), .*/\1/p' "$srcdir/lib/profiles.def" > "$work/profiles"
 while read -r name; do
