@@ -229,8 +229,10 @@ static void fuzz_one(struct fuzz_input *input)
 	static struct worker workers[most_threads];
 	pthread_t threads[most_threads];
 	unsigned count = fuzz_byte(input) % most_threads + 1, started = 0;
+	void *volatile first = malloc(1); /* before there are threads, as a constructor of the library */
 	size_t each = (size_t)(input->end - input->at) / count;
 
+	free(first);
 	memset(workers, 0, sizeof workers);
 	for (unsigned i = 0; i < count; i++) {
 		workers[i].input = (struct fuzz_input){input->at + i * each, input->at + (i + 1) * each};
