@@ -36,22 +36,21 @@ static void mid_lay_tail(size_t number, size_t size, bool dirty)
 	struct hak_slot *slot = hak_registry_slot(number / HAK_SS_SLABS);
 	struct hak_slab *head = mid_head(number), *last = head + head->free - 1;
 	size_t page = hak_registry.page, tail = ((size_t)head->free << HAK_SLAB_SHIFT) - hak_align_up(size, page);
-	size_t clean = dirty ? last->fresh * page : tail, used = (size_t)hak_pool_counts().used * HAK_SLAB_SIZE;
+	size_t clean = dirty ? last->fresh * page : tail, left = tail > clean ? tail - clean : 0; /* left: has memory */
+	size_t used = (size_t)hak_pool_counts().used * HAK_SLAB_SIZE;
+	bool huge = hak_load(&slot->huge, relaxed);
 
-	if (tail > clean && !hak_load(&slot->huge, relaxed)) {
-		if (hak_load(&mid_tails, relaxed) > used / 32 + MID_TAILS_LEAST &&
-		    hak_batch_purge_part(hak_registry_address(number + head->free) - tail, tail - clean))
-			clean = tail;
-		hak_fetch_add(&mid_tails, tail - clean, relaxed);
-		head->class = (uint8_t)((tail - clean) / page);
-	}
-	last->fresh = (uint8_t)((tail < clean ? tail : clean) / page);
+	if (left > 0 && !huge && hak_load(&mid_tails, relaxed) > used / 32 + MID_TAILS_LEAST &&
+	    hak_batch_purge_part(hak_registry_address(number + head->free) - tail, left))
+		left = 0;
+	last->fresh = (uint8_t)((tail - left) / page);
+	head->class = (uint8_t)(huge ? 0 : left / page);
+	hak_fetch_add(&mid_tails, head->class * page, relaxed);
 }
 
-static void mid_forget_tail(struct hak_slab *head)
+static void mid_forget_tail(const struct hak_slab *head)
 {
 	hak_fetch_sub(&mid_tails, head->class * hak_registry.page, relaxed);
-	head->class = 0;
 }
 
 static void mid_give(size_t number, unsigned slabs)
@@ -79,7 +78,6 @@ HAK_FN void *hak_mid_alloc(uint32_t node, size_t size, size_t align, bool *zero)
 	if (!run.dirty)
 		hak_batch_taken(run.number / HAK_SS_SLABS, hak_low_mask(run.slabs) << run.number % HAK_SS_SLABS);
 	mid_join(run.number, 0, run.slabs);
-	mid_head(run.number)->class = 0;
 	mid_lay_tail(run.number, size, run.dirty);
 	*zero = !run.dirty;
 	return hak_registry_address(run.number);
