@@ -23,7 +23,7 @@ static uintptr_t backtrace_top;   /* of the main thread's stack: above are strin
 
 HAK_FN void hak_backtrace_start(void)
 {
-	backtrace_entry = (uintptr_t)getauxval(AT_ENTRY);
+	backtrace_entry = hak_os_program();
 	backtrace_top = (uintptr_t)getauxval(AT_RANDOM);
 }
 
@@ -31,10 +31,9 @@ HAK_FN void hak_backtrace_start(void)
 
 /* In a shared library the allocator's own calls are left out.  The linker says where it begins and ends. */
 #if defined(PIC) && !defined(HAK_NO_LIBC_NAMES)
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
 
-static bool backtrace_is_own(uintptr_t word) { return word - (uintptr_t)__ehdr_start < (uintptr_t)(_end - __ehdr_start); }
+static bool backtrace_is_own(uintptr_t word) { return word - (uintptr_t)hak_os_file < (uintptr_t)(_end - hak_os_file); }
 #else
 static bool backtrace_is_own(uintptr_t word) { return (void)word, false; }
 #endif

@@ -15,6 +15,9 @@ enum hak_os_result { HAK_OS_OK, HAK_OS_TAKEN, HAK_OS_REFUSED, HAK_OS_UNKNOWN }; 
 extern HAK_TLS uint32_t hak_os_fake_node;
 #endif
 
+/* The header of the file that holds us, and what lies behind it: the linker's.  NULL where it does not know the name. */
+extern const char hak_os_file[] __asm__("__ehdr_start") HAK_WEAK __attribute__((visibility("hidden")));
+
 HAK_FN size_t hak_os_page_size(void);
 HAK_FN uintptr_t hak_os_program(void); /* where it begins */
 HAK_FN bool hak_os_is_secure(void); /* AT_SECURE: the environment is an attacker's */

@@ -108,19 +108,16 @@ static void *tunables_pages(size_t *size)
 	return (void *)from;
 }
 
-/* The header of the file that holds us, and what lies behind it. */
-extern const char tunables_file[] __asm__("__ehdr_start") HAK_WEAK __attribute__((visibility("hidden")));
-
 /* Did the loader make them read-only?  A program linked with -z norelro, or larger pages, may have variables beside them. */
 static bool tunables_are_relro(const void *pages, size_t size)
 {
-	const ElfW(Ehdr) *file = (const void *)tunables_file;
+	const ElfW(Ehdr) *file = (const void *)hak_os_file;
 	const ElfW(Phdr) *part, *relro = NULL;
 	uintptr_t base = (uintptr_t)file, page = hak_os_page_size();
 
 	if (!file)
 		return false;
-	part = (const void *)(tunables_file + file->e_phoff);
+	part = (const void *)(hak_os_file + file->e_phoff);
 	for (unsigned i = 0; i < file->e_phnum; i++)
 		if (part[i].p_type == PT_LOAD && part[i].p_offset == 0)
 			base -= part[i].p_vaddr;
