@@ -20,6 +20,8 @@ static _Atomic uint32_t batch_last;    /* time of the last tick */
 static _Atomic size_t batch_regret;    /* bytes: kept, since purging them was regretted */
 static _Atomic uint32_t batch_refused; /* time | 1 of a refusal, 0 = none */
 
+static void batch_pause(uint32_t now) { hak_store(&batch_refused, now | 1, relaxed); }
+
 static bool batch_is_paused(uint32_t now)
 {
 	uint32_t refused = hak_load(&batch_refused, relaxed);
@@ -85,7 +87,7 @@ static size_t batch_purge_slot(size_t slot)
 	}
 	hak_registry_return_end();
 	if (!ok)
-		hak_store(&batch_refused, hak_os_now() | 1, relaxed);
+		batch_pause(hak_os_now());
 	return bytes;
 }
 
@@ -239,7 +241,7 @@ HAK_FN void hak_batch_give_purged(size_t slot, uint32_t run)
 	batch_stamp_purge(slot, run);
 	if (!batch_purge_run(slot, run)) {
 		hak_store(&hak_registry_slot(slot)->stamp, now, relaxed);
-		hak_store(&batch_refused, now | 1, relaxed);
+		batch_pause(now);
 	}
 	hak_registry_return_end();
 	batch_settle((uint32_t)hak_load(&hak_registry_slot(slot)->word, relaxed) == UINT32_MAX, now);
@@ -252,7 +254,7 @@ HAK_FN bool hak_batch_purge_part(void *at, size_t bytes)
 	if (batch_is_paused(now))
 		return false;
 	if (!hak_os_purge(at, bytes)) {
-		hak_store(&batch_refused, now | 1, relaxed);
+		batch_pause(now);
 		return false;
 	}
 	hak_count_process(inside_bytes, bytes);
