@@ -126,9 +126,12 @@ HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero
 /* H8: a class that serves its neighbours too has handed out enough: they are worth slabs of their own. */
 static void refill_part(struct hak_heap *heap, unsigned class)
 {
-	size_t most = hak_heap_is_wide(heap, class) ? REFILL_WIDE_BYTES : REFILL_JOINT_BYTES;
+	size_t most;
 
-	if (hak_heap_is_joint(heap, class) && hak_load(&heap->bins[class].counts.carved, relaxed) * hak_classes[class].size >= most)
+	if (!hak_heap_is_joint(heap, class))
+		return;
+	most = hak_heap_is_wide(heap, class) ? REFILL_WIDE_BYTES : REFILL_JOINT_BYTES;
+	if (hak_load(&heap->bins[class].counts.carved, relaxed) * hak_classes[class].size >= most)
 		hak_heap_part(heap, class);
 }
 
