@@ -54,4 +54,15 @@ static inline void emulator_exec_self(char **words)
 	emulator_exec(words, environ);
 }
 
+/* The same in a forked child, with one word and one setting more.  Returns, with a point that fails, unless an emulator does not
+ * start programs of its kind. */
+static inline void emulator_exec_again(char *word, const char *setting, const char *value)
+{
+	char *words[] = { NULL, word, NULL };
+
+	need(setenv(setting, value, 1) == 0);
+	emulator_exec_self(words);
+	hold(errno == ENOEXEC);
+}
+
 #endif

@@ -482,12 +482,10 @@ static void start(const void *with)
 {
 	const struct point *point = with;
 	char text[24];
-	char *arguments[] = { (char[]){ "t-guard" }, text, NULL };
 
 	snprintf(text, sizeof(text), "%zu", (size_t)(point - points));
-	setenv("HAKMEM_GUARD_SAMPLE", point->sample, 1);
 	setenv("HAKMEM_GUARD_PAGES", point->pages, 1);
-	emulator_exec_self(arguments);
+	emulator_exec_again(text, "HAKMEM_GUARD_SAMPLE", point->sample);
 	_exit(99);
 }
 

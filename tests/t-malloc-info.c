@@ -233,12 +233,8 @@ static int obey_user(void)
 
 static void start_with_setting(const void *with)
 {
-	char *words[] = { (char[]){ "t-malloc-info" }, (char[]){ "user" }, NULL };
-
 	(void)with;
-	setenv("HAKMEM_DIRTY_MIN", "5M", 1);
-	emulator_exec_self(words);
-	hold(errno == ENOEXEC);
+	emulator_exec_again((char[]){ "user" }, "HAKMEM_DIRTY_MIN", "5M");
 }
 
 int main(int count, char **words)

@@ -192,25 +192,18 @@ static void writes_behind_and_resizes(void)
 	p = realloc(p, 1000);
 }
 
-static void writes_freed(void)
+static void write_freed_at(size_t at)
 {
 	char *volatile p = malloc(100);
 
 	free(p);
-	p[50] = 1;
+	p[at] = 1;
 	for (int i = 0; i < 10000; i++)
 		free(malloc(100));
 }
 
-static void writes_freed_end(void)
-{
-	char *volatile p = malloc(100);
-
-	free(p);
-	p[111] = 1;
-	for (int i = 0; i < 10000; i++)
-		free(malloc(100));
-}
+static void writes_freed(void) { write_freed_at(50); }
+static void writes_freed_end(void) { write_freed_at(111); }
 
 static void frees_wrong_size(void) { free_sized(malloc(100), 101); }
 
@@ -290,11 +283,9 @@ static void start(const void *with)
 {
 	const struct job *job = with;
 	char text[24], level[2] = { (char)('0' + job->level), '\0' };
-	char *arguments[] = { (char[]){ "t-secure" }, text, NULL };
 
 	snprintf(text, sizeof(text), "%zu", job->point);
-	setenv("HAKMEM_SECURE", level, 1);
-	emulator_exec_self(arguments);
+	emulator_exec_again(text, "HAKMEM_SECURE", level);
 	_exit(99);
 }
 
