@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "fails.h"
 #include "os.h"
 #include "superslab.h"
 #include "tap.h"
@@ -233,8 +234,7 @@ static void check_refusal(void)
 	set(HAK_TUNABLE_ID_dirty_percent, 0);
 	need(hak_pool_take(0, 32, 1, &run));
 	hak_registry_address(run.number)[100] = 9;
-	hak_os_fail_after = 1;
-	hak_os_fail_count = 1000;
+	fail_mappings(1, 1000);
 	set(HAK_TUNABLE_ID_dirty_min, 0);
 	hak_batch_give(run.number / 32, UINT32_MAX, true);
 	if (dirty() == 0) /* regret's budget held it off */
@@ -243,7 +243,7 @@ static void check_refusal(void)
 		is(hak_batch_purge_all(), 0);
 	is(dirty(), 2 * MIB);
 	is(hak_registry_address(run.number)[100], 9);
-	hak_os_fail_after = 0;
+	fail_none();
 	need(hak_pool_take(0, 1, 1, &run));
 	hak_batch_give(run.number / 32, 1u << run.number % 32, true);
 	is(dirty(), 2 * MIB);

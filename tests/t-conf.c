@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "capture.h"
+#include "fails.h"
 #include "file.h"
 #include "os.h"
 
@@ -286,7 +287,7 @@ static void check_no_memory(const void *with)
 {
 	(void)with;
 	write_file("hakmem.conf", "fc_cap=5\n", 9);
-	hak_os_fail_after = 1;
+	fail_mappings(1, 1);
 	hak_conf_read(conf_file);
 	hold(value_of("fc_cap") == 0);
 }

@@ -9,6 +9,7 @@
 
 #include "attach.h"
 #include "capture.h"
+#include "fails.h"
 #include "os.h"
 #include "say.h"
 #include "segv.h"
@@ -16,16 +17,6 @@
 #include "tunables.h"
 
 enum { pages = 3 };
-
-static void fail(unsigned calls, int error, unsigned after, unsigned count)
-{
-	hak_os_fail_calls = calls;
-	hak_os_fail_error = (unsigned)error;
-	hak_os_fail_count = count;
-	hak_os_fail_after = after;
-}
-
-static void refuse(unsigned calls, int error) { fail(calls, error, 1, 1u << 30); }
 
 static bool start(size_t count)
 {

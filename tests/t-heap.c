@@ -3,6 +3,7 @@
  * Links: rooms. */
 #include "heap.h"
 
+#include "fails.h"
 #include "os.h"
 #include "tap.h"
 
@@ -156,13 +157,12 @@ static void check_arrays(struct hak_heap *heap)
 		hold(hak_heap_array_get(heap, shift) == a && a[0] == NULL);
 	}
 	ok(failures() == 0, "arrays of all sizes come back");
-	hak_os_fail_after = 1;
-	hak_os_fail_count = 1000;
+	fail_mappings(1, 1000);
 	for (int i = 0; i < 1000 && hak_heap_array_get(heap, 12); i++)
 		continue;
 	ok(hak_heap_array_get(heap, 12) == NULL, "NULL without memory");
 	ok(hak_heap_acquire() == NULL || hak_heap_count() > 0, "and no heap, or one that was left");
-	hak_os_fail_after = 0;
+	fail_none();
 }
 
 static void check_fork(struct hak_heap **heaps)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bigcache.h"
+#include "fails.h"
 #include "mid.h"
 #include "os.h"
 #include "policy.h"
@@ -350,12 +351,6 @@ static void check_threads(void)
 
 /* ---- a kernel that refuses ---- */
 
-static void fail(unsigned after, unsigned count)
-{
-	hak_os_fail_after = after;
-	hak_os_fail_count = count;
-}
-
 static void check_refusals(void)
 {
 	bool zero = true;
@@ -363,37 +358,37 @@ static void check_refusals(void)
 
 	set(HAK_TUNABLE_ID_big_cache, 0);
 	empty_cache();
-	fail(1, 100);
+	fail_mappings(1, 100);
 	ok(hak_large_alloc(3 * MIB, 1, &zero) == NULL, "no memory");
 	ok(hak_large_alloc(3 * MIB, 16 * MIB, &zero) == NULL, "no aligned memory");
-	fail(0, 0);
+	fail_none();
 	is(hak_large_blocks(), 0);
 	p = take(5 * MIB, 1, &zero);
 	fill(p, 5 * MIB);
 	q = take(5 * MIB, 1, &zero);
-	fail(1, 100);
+	fail_mappings(1, 100);
 	ok(hak_large_resize(p, 30 * MIB) == NULL, "no growth");
 	ok(hak_large_size(p) == 5 * MIB && is_filled(p, 5 * MIB - 4096), "the block is as it was");
 	ok(hak_large_resize(p, 3 * MIB) == p && hak_large_size(p) == 3 * MIB, "a block shrinks");
-	fail(0, 0);
+	fail_none();
 	ok(hak_large_resize(p, 5 * MIB) == p && is_filled(p, 5 * MIB - 4096), "what was not taken back is still there");
 	check_block(p, 5 * MIB);
 	for (unsigned call = 1; call <= 8; call++) {
 		unsigned char *moved;
 
 		fill(p, 5 * MIB);
-		fail(call, 1);
+		fail_mappings(call, 1);
 		moved = hak_large_resize(p, 30 * MIB);
-		fail(0, 0);
+		fail_none();
 		if (moved)
 			p = moved;
 		hold(hak_large_size(p) == (moved ? 30 * MIB : 5 * MIB) && is_filled(p, 5 * MIB - 4096));
 		hold(!moved || hak_large_resize(p, 5 * MIB) == p);
 	}
 	ok(failures() == 0, "each call of a move can fail");
-	fail(1, 1); /* the kernel has no room for another hole */
+	fail_mappings(1, 1); /* the kernel has no room for another hole */
 	hak_large_free(p);
-	fail(0, 0);
+	fail_none();
 	is(hak_large_blocks(), 1);
 	ok(is_zero(p, 5 * MIB), "what cannot be unmapped is purged");
 	ok(take(5 * MIB, 1, &zero) == p, "and serves another block");
@@ -411,8 +406,7 @@ static void check_stranded(void)
 	unsigned char *p;
 
 	empty_cache();
-	hak_os_fail_calls = HAK_FAULT_UNMAP;
-	fail(1, 1000000);
+	refuse(HAK_FAULT_UNMAP, ENOMEM);
 	p = take(20 * MIB - 4096, 1, &zero);
 	high = hak_load(&hak_registry.high, relaxed);
 	for (int i = 0; i < 100; i++) {
@@ -431,8 +425,7 @@ static void check_stranded(void)
 	}
 	is(hak_pool_counts().used - all, 320);
 	is(hak_load(&hak_registry.high, relaxed), high);
-	fail(0, 0);
-	hak_os_fail_calls = HAK_FAULT_MAPPINGS;
+	fail_none();
 }
 
 static void check_absurd(void)

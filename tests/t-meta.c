@@ -7,6 +7,7 @@
 
 #include "bits.h"
 #include "emulator.h"
+#include "fails.h"
 #include "os.h"
 #include "tap.h"
 
@@ -79,11 +80,10 @@ static void check_refusal(void)
 {
 	unsigned n = 0;
 
-	hak_os_fail_count = 1000;
-	hak_os_fail_after = 1;
+	fail_mappings(1, 1000);
 	while (n < 100000 && hak_meta_alloc(1024, 64) != NULL)
 		n++;
-	hak_os_fail_after = 0;
+	fail_none();
 	ok(n < 100000, "NULL when the kernel refuses, after %u more", n);
 	ok(hak_meta_alloc(1024, 64) != NULL, "and then there is memory again");
 }

@@ -10,6 +10,7 @@
 #include "bigcache.h"
 #include "check.h"
 #include "emulator.h"
+#include "fails.h"
 #include "numa.h"
 #include "os.h"
 #include "random.h"
@@ -29,12 +30,6 @@ static _Atomic size_t handed, crossed;
 static struct hak_slot *slot_of(const void *p) { return hak_registry_slot(hak_registry_number(p) / HAK_SS_SLABS); }
 static uint32_t node_of(const void *p) { return slot_of(p)->node; }
 static void move_to(uintptr_t node) { hak_os_fake_node = (uint32_t)node + 1; }
-
-static void fail(unsigned after, unsigned count)
-{
-	hak_os_fail_after = after;
-	hak_os_fail_count = count;
-}
 
 /* ---- the machine's own ---- */
 
@@ -241,12 +236,12 @@ static void *take_refused(void *with)
 
 	move_to((uintptr_t)with);
 	free(malloc(16)); /* a heap */
-	fail(1, UINT32_MAX);
+	fail_mappings(1, UINT32_MAX);
 	kept[0] = malloc(500);
 	kept[1] = malloc(10000);
 	kept[2] = malloc(300 * KIB);
 	kept[3] = malloc(5000 * MIB);
-	fail(0, 0);
+	fail_none();
 	ok(kept[0] && kept[1] && kept[2], "another node's slabs, before a request fails");
 	ok(!kept[3], "which it does at last");
 	for (size_t i = 0; i < HAK_COUNT_OF(kept); i++)

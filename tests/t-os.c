@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "fails.h"
 #include "tap.h"
 
 static size_t page;
@@ -23,17 +24,6 @@ static void start(void)
 	need(pages && hak_os_protect_none(pages + page, page));
 	memset(pages, 7, page);
 }
-
-/* From now on, of these calls, as many as that. */
-static void fail(unsigned calls, int error, unsigned count)
-{
-	hak_os_fail_calls = calls;
-	hak_os_fail_error = (unsigned)error;
-	hak_os_fail_count = count;
-	hak_os_fail_after = 1;
-}
-
-static void refuse(unsigned calls, int error) { fail(calls, error, 1u << 30); }
 
 /* ---- can it be read? ---- */
 
@@ -96,7 +86,7 @@ static void test_guard(const char *name, unsigned refused)
 	if (refused)
 		refuse(refused, ENOSYS);
 	is_guard = hak_os_guard(p, page);
-	hak_os_fail_after = 0;
+	fail_none();
 	ok(is_closed(p) == is_guard, "%s: %s", name, is_guard ? "it is closed" : "it can be written to");
 	if (is_guard)
 		ok(hak_os_unguard(p, page) && *p == 0, "%s: open again, and zero", name);
@@ -112,13 +102,13 @@ static void test_secret(void)
 	refuse(HAK_FAULT_FILE, ENOSYS); /* getrandom is older than some kernels */
 	one = hak_os_secret();
 	ok(one != hak_os_secret(), "without getrandom two numbers are not the same");
-	hak_os_fail_after = 0;
+	fail_none();
 	ok(hak_os_secret() != hak_os_secret(), "nor with it");
 }
 
 static void write_interrupted(const void *error)
 {
-	fail(HAK_FAULT_WRITE, *(const int *)error, 3);
+	fail(HAK_FAULT_WRITE, *(const int *)error, 1, 3);
 	hak_os_write("one\n", 4);
 	hak_os_write("two\n", 4);
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "capture.h"
+#include "fails.h"
 #include "os.h"
 #include "resident.h"
 #include "stats.h"
@@ -159,10 +160,10 @@ static void check_refused_advice(void)
 {
 	size_t slot = map_slot();
 
-	hak_os_fail_after = 1;
+	fail_mappings(1, 1);
 	set(HAK_TUNABLE_ID_thp, THP_ALWAYS);
 	hak_pages_superslab(slot, 0, true);
-	hak_os_fail_after = 0;
+	fail_none();
 	is(advice(address(slot)), ADVICE_NONE);
 	superslab(THP_ALWAYS, 0, true, true); /* it is asked again: no memory was the reason */
 	capture_silent("a kernel that does not know the advice", unknown_advice, NULL);
@@ -223,9 +224,9 @@ static void growings(const void *with)
 static void refused(const void *with)
 {
 	(void)with;
-	hak_os_fail_after = 2; /* the first is the slot's own */
+	fail_mappings(2, 1); /* the first is the slot's own */
 	hold(growing(PREFAULT_AUTO, 0xff, false) == 0);
-	hak_os_fail_after = 0;
+	fail_none();
 	hold(growing(PREFAULT_AUTO, 0xff, false) == 8 * HAK_SLAB_SIZE / hak_registry.page);
 }
 

@@ -7,6 +7,7 @@
 
 #include "batch.h"
 #include "capture.h"
+#include "fails.h"
 #include "os.h"
 #include "random.h"
 #include "superslab.h"
@@ -288,13 +289,12 @@ static void check_refusal(void)
 	struct hak_heap *heap = heaps[0];
 	unsigned n = 0;
 
-	hak_os_fail_after = 1;
-	hak_os_fail_count = 1000000;
+	fail_mappings(1, 1000000);
 	while (n < live_most && (live[n] = take(heap, 43)) != NULL)
 		n++;
 	ok(n < live_most, "NULL when the kernel refuses, after %u blocks of 64 KiB", n);
 	check_sum(heap, 43, n);
-	hak_os_fail_after = 0;
+	fail_none();
 	live[n] = take(heap, 43);
 	ok(live[n] != NULL, "and on it goes");
 	for (unsigned i = 0; i <= n; i++)

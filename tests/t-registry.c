@@ -9,6 +9,7 @@
 
 #include "capture.h"
 #include "emulator.h"
+#include "fails.h"
 #include "os.h"
 #include "resident.h"
 #include "tap.h"
@@ -145,8 +146,7 @@ static void check_refusal(void)
 {
 	size_t high = hak_registry.high;
 
-	hak_os_fail_after = 1;
-	hak_os_fail_count = 1;
+	fail_mappings(1, 1);
 	is(hak_registry_map(1, HAK_SS_SIZE), HAK_NO_SLOT);
 	is(state(0), HAK_SLOT_FREE);
 	is(hak_registry_map(1, HAK_SS_SIZE), 0);
@@ -169,20 +169,17 @@ static void check_growth(void)
 	hak_registry_set_tags(7, 1, 4711);
 	/* The calls: would the kernel give it, map and unmap; tags; entries; the memory itself.  The tables' are tried twice. */
 	for (unsigned call = 1; call <= 3; call++) {
-		hak_os_fail_after = call;
-		hak_os_fail_count = call == 3 ? 2 : 1;
+		fail_mappings(call, call == 3 ? 2 : 1);
 		is(hak_registry_map(n, 4096), HAK_NO_SLOT);
 		is(hak_registry_slabs(), before);
 	}
-	hak_os_fail_after = 4;
-	hak_os_fail_count = 1;
+	fail_mappings(4, 1);
 	slot = hak_registry_map(n, 4096);
 	ok(slot != HAK_NO_SLOT, "entries refused once");
 	unmap(slot, n, 4096);
-	hak_os_fail_after = 3;
-	hak_os_fail_count = 1;
+	fail_mappings(3, 1);
 	is(hak_registry_map(n, 4096), HAK_NO_SLOT);
-	hak_os_fail_after = 0;
+	fail_none();
 	slot = hak_registry_map(n, 4096);
 	is(slot, 0);
 	ok(hak_registry_slabs() >= n * HAK_SS_SLABS, "both tables have grown");
@@ -216,11 +213,9 @@ static void follow_unaligned(void)
 
 	if (is_next_aligned(bytes))
 		return;
-	hak_os_fail_calls = HAK_FAULT_MAP;
-	hak_os_fail_after = 2; /* the place that does, after the one that does not */
-	hak_os_fail_count = 1;
+	fail(HAK_FAULT_MAP, ENOMEM, 2, 1); /* the place that does, after the one that does not */
 	hold(hak_registry_map(n, bytes) == HAK_NO_SLOT);
-	hak_os_fail_after = 0;
+	fail_none();
 	slot = hak_registry_map(n, bytes);
 	if (hold(slot != HAK_NO_SLOT))
 		memset(address(slot), 1, bytes);
@@ -235,10 +230,9 @@ static void follow(const void *with)
 	size_t slot[5];
 
 	(void)with;
-	hak_os_fail_after = chooses_addresses;
-	hak_os_fail_count = 18;
+	fail_mappings(chooses_addresses, 18);
 	need(hak_registry_start());
-	hak_os_fail_after = 0;
+	fail_none();
 	hold(hak_registry.follow);
 	for (int i = 0; i < 5; i++) {
 		slot[i] = hak_registry_map(1 + (size_t)i, HAK_SS_SIZE * (1 + (size_t)i));
@@ -248,10 +242,9 @@ static void follow(const void *with)
 	}
 	for (int i = 0; i < 5; i++)
 		unmap(slot[i], 1 + (size_t)i, HAK_SS_SIZE * (1 + (size_t)i));
-	hak_os_fail_after = 1;
-	hak_os_fail_count = 1;
+	fail_mappings(1, 1);
 	hold(hak_registry_map(1, HAK_SS_SIZE) == HAK_NO_SLOT);
-	hak_os_fail_after = 0;
+	fail_none();
 	slot[0] = hak_registry_map(1, HAK_SS_SIZE);
 	hold(slot[0] != HAK_NO_SLOT);
 	need(hak_os_unmap(address(slot[0]), HAK_SS_SIZE));
@@ -264,8 +257,7 @@ static void follow(const void *with)
 static void second_try(const void *with)
 {
 	(void)with;
-	hak_os_fail_after = 1;
-	hak_os_fail_count = 2;
+	fail_mappings(1, 2);
 	hold(hak_registry_start());
 	hold(!hak_registry.follow);
 	hold(hak_registry_map(1, HAK_SS_SIZE) == 0);
@@ -274,10 +266,9 @@ static void second_try(const void *with)
 static void no_memory_at_all(const void *with)
 {
 	(void)with;
-	hak_os_fail_after = 1;
-	hak_os_fail_count = 100;
+	fail_mappings(1, 100);
 	hold(!hak_registry_start());
-	hak_os_fail_after = 0;
+	fail_none();
 	hold(hak_registry_start());
 }
 

@@ -10,6 +10,7 @@
 
 #include "batch.h"
 #include "capture.h"
+#include "fails.h"
 #include "hard.h"
 #include "journal.h"
 #include "large.h"
@@ -566,9 +567,9 @@ static void check_open(void)
 	is(out.lost, 0);
 	hak_report_close(&out);
 #ifdef HAK_ROOMS
-	hak_os_fail_after = 1;
+	fail_mappings(1, 1);
 	ok(!hak_report_open(&out), "the kernel refuses a text");
-	hak_os_fail_after = 1;
+	fail_mappings(1, 1);
 	hak_report_say(); /* then nothing is said */
 #endif
 }

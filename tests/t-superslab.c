@@ -4,6 +4,7 @@
 #include "superslab.h"
 
 #include "capture.h"
+#include "fails.h"
 #include "os.h"
 #include "tap.h"
 #include "tunables.h"
@@ -14,12 +15,6 @@
 static unsigned free_slabs(size_t slot)
 {
 	return hak_count_bits((uint32_t)hak_registry_slot(slot)->word);
-}
-
-static void fail(unsigned after, unsigned count)
-{
-	hak_os_fail_after = after;
-	hak_os_fail_count = count;
 }
 
 /* 512 KiB, 1 MiB, 2 MiB; then whole ones. */
@@ -68,11 +63,11 @@ static void check_refusals(void)
 {
 	size_t before = hak_superslab_count();
 
-	fail(1, 10);
+	fail_mappings(1, 10);
 	ok(!hak_superslab_grow(0, true), "no memory");
-	fail(1, 1);
+	fail_mappings(1, 1);
 	hak_superslab_shrink(0); /* the highest cannot be unmapped, the other can */
-	fail(0, 0);
+	fail_none();
 	is(hak_superslab_count(), before - 1);
 	is(free_slabs(1), 32);
 	hak_superslab_shrink(0);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "fails.h"
 #include "os.h"
 #include "tap.h"
 
@@ -444,12 +445,11 @@ static void check_ranks(const void *with)
 static void check_protected(const void *with)
 {
 	(void)with;
-	hak_os_fail_calls = HAK_FAULT_PROTECT;
-	hak_os_fail_after = hak_os_fail_count = 1;
+	fail(HAK_FAULT_PROTECT, ENOMEM, 1, 1);
 	hold(hak_tunables_set(find("fc_cap"), "7") == EPERM && hak_setting(fc_cap) == 0);
 	hold(hak_tunables_source(find("fc_cap")) == HAK_SOURCE_DEFAULT);
 	hold(hak_tunables_set(find("fc_cap"), "7") == 0 && hak_setting(fc_cap) == 7);
-	hak_os_fail_after = hak_os_fail_count = 1;
+	fail(HAK_FAULT_PROTECT, ENOMEM, 1, 1);
 	hold(hak_tunables_set(find("stats"), "1") == 0 && hak_setting(stats));
 }
 

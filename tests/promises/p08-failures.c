@@ -4,6 +4,7 @@
 #include "names.h"
 
 #include "check.h"
+#include "fails.h"
 #include "os.h"
 
 enum { places = 64 };
@@ -73,23 +74,17 @@ static void churn(size_t rounds, uint64_t seed)
 	}
 }
 
-static void fail(size_t after, size_t count)
-{
-	hak_os_fail_after = (unsigned)after;
-	hak_os_fail_count = (unsigned)count;
-}
-
 /* The first call of the process is among those that fail. */
 static void from_the_start(size_t after)
 {
 	void *p;
 
-	fail(after, 1);
+	fail_mappings((unsigned)after, 1);
 	p = malloc(100);
 	hold(p != NULL || errno == ENOMEM);
 	free(p);
 	churn(200, after);
-	fail(0, 0);
+	fail_none();
 	take(0, 0, 100);
 	hold(blocks[0] != NULL);
 }
@@ -97,16 +92,17 @@ static void from_the_start(size_t after)
 static void nothing_works(size_t with)
 {
 	(void)with;
-	fail(1, 1u << 30);
+	fail_mappings(1, 1u << 30);
 	for (size_t i = 0; i < 200; i++)
 		hold(malloc(i * 5000) == NULL && errno == ENOMEM);
-	fail(0, 0);
+	fail_none();
 	hold(malloc(100) != NULL);
 }
 
 int main(void)
 {
-	size_t most = short_or_long(60, 600), in_a_row[] = { 1, 2, 5, 100, 1u << 30 };
+	size_t most = short_or_long(60, 600);
+	unsigned in_a_row[] = { 1, 2, 5, 100, 1u << 30 };
 
 	ok(in_child(nothing_works, 0) == 0, "all calls fail, from the start");
 	for (size_t after = 1; after <= 12; after++)
@@ -114,13 +110,13 @@ int main(void)
 	churn(500, 1);
 	for (size_t c = 0; c < sizeof(in_a_row) / sizeof(*in_a_row); c++) {
 		for (size_t after = 1; after <= most; after++) {
-			fail(after, in_a_row[c]);
+			fail_mappings((unsigned)after, in_a_row[c]);
 			churn(60, after * 31 + c);
-			fail(0, 0);
+			fail_none();
 			take(0, 0, 3 * MIB);
 			hold(blocks[0] != NULL);
 		}
-		ok(failures() == 0 && hak_check_pool() == 0, "the Nth call fails and those behind it, %zu in all, N to %zu", in_a_row[c], most);
+		ok(failures() == 0 && hak_check_pool() == 0, "the Nth call fails and those behind it, %u in all, N to %zu", in_a_row[c], most);
 	}
 	free_all();
 	malloc_trim(0);
