@@ -167,14 +167,25 @@ static size_t large_map_aligned(size_t bytes, size_t align, size_t *mapped)
 
 enum large_brought { LARGE_NONE, LARGE_SOME, LARGE_HOLE };
 
-/* A failed mremap may have unmapped the place: then it is mapped again, or there is a hole for good. */
+/* A failed mremap may have unmapped the place, or not: then it is mapped again, or there is a hole for good.  Emulators take
+ * for mapped what is not, and cannot be read. */
+static enum hak_os_result large_map_again(size_t to, size_t bytes)
+{
+	char *at = large_address(to);
+	enum hak_os_result result = hak_os_map_at(at, bytes);
+
+	if (result != HAK_OS_TAKEN || hak_os_look(at) != HAK_OS_REFUSED)
+		return result;
+	return hak_os_unmap(at, bytes) ? hak_os_map_at(at, bytes) : HAK_OS_REFUSED;
+}
+
 static enum large_brought large_move_extent(struct hak_extent e, size_t to)
 {
 	size_t bytes = e.slots << HAK_SS_SHIFT;
 
 	if (hak_os_move(large_address(e.slot), bytes, large_address(to), bytes))
 		return LARGE_SOME;
-	return hak_os_map_at(large_address(to), bytes) == HAK_OS_REFUSED ? LARGE_HOLE : LARGE_NONE;
+	return large_map_again(to, bytes) == HAK_OS_REFUSED ? LARGE_HOLE : LARGE_NONE;
 }
 
 /* Whole slots that were just mapped get memory that is kept elsewhere, `e` first: its pages move here, which costs less than
@@ -322,26 +333,34 @@ static void large_shrink(size_t slot, size_t mapped, size_t bytes)
 }
 
 /* A block of several mappings can be moved by newer kernels, if its size stays: the rest is mapped at the new place already,
- * or again, if the kernel unmapped it before it failed. */
-static bool large_move_pages(size_t slot, size_t mapped, size_t to, size_t bytes)
+ * or again, if the kernel unmapped it before it failed.  If it was never mapped and is taken, that is somebody else's. */
+static bool large_move_pages(size_t slot, size_t mapped, size_t to, size_t bytes, bool *is_mapped)
 {
+	enum hak_os_result again;
+
 	if (hak_os_move(large_address(slot), mapped, large_address(to), bytes))
 		return true;
-	return !hak_registry.follow && hak_os_map_at(large_address(to), bytes) != HAK_OS_REFUSED &&
-	       hak_os_move(large_address(slot), mapped, large_address(to), mapped);
+	if (hak_registry.follow)
+		return false;
+	again = *is_mapped ? large_map_again(to, bytes) : hak_os_map_at(large_address(to), bytes);
+	*is_mapped = *is_mapped || again == HAK_OS_OK;
+	return *is_mapped && again != HAK_OS_REFUSED && hak_os_move(large_address(slot), mapped, large_address(to), mapped);
 }
 
 /* The new place is mapped first, as the kernel would overwrite what it finds there. */
 static void *large_move(size_t slot, size_t mapped, size_t bytes)
 {
-	size_t to = hak_registry_map_to_move(large_slots(bytes), bytes, mapped);
+	bool is_mapped = false;
+	size_t to = hak_registry_map_to_move(large_slots(bytes), bytes, mapped, &is_mapped);
 
 	if (to == HAK_NO_SLOT)
 		return NULL;
 	large_advise(slot, mapped); /* all of it alike */
-	if (!large_move_pages(slot, mapped, to, bytes)) {
-		if (!hak_registry.follow) /* else it may be another thread's by now: the slots stay claimed */
-			large_unmap(to, bytes); /* or there is nothing */
+	if (!large_move_pages(slot, mapped, to, bytes, &is_mapped)) {
+		if (!is_mapped)
+			hak_registry_unclaim(to, large_slots(bytes));
+		else if (!hak_registry.follow) /* else it may be another thread's by now: the slots stay claimed */
+			large_unmap(to, bytes);
 		return NULL;
 	}
 	hak_registry_set_tags(slot * HAK_SS_SLABS, 1, 0);

@@ -244,8 +244,8 @@ HAK_FN bool hak_registry_claim_at(size_t slot, size_t n)
 	return !registry_is_absurd(n, n << HAK_SS_SHIFT) && registry_claim(slot, n);
 }
 
-/* is_claim: a place that is free will do, though the kernel has no room for `bytes`. */
-static size_t registry_map_window(size_t n, size_t bytes, bool is_claim)
+/* is_mapped: a place where the kernel has no room for `bytes` will do too; it is said which. */
+static size_t registry_map_window(size_t n, size_t bytes, bool *is_mapped)
 {
 	size_t from = hak_load(&hak_registry.hint, relaxed), first = from;
 
@@ -262,7 +262,9 @@ static size_t registry_map_window(size_t n, size_t bytes, bool is_claim)
 			continue;
 		}
 		result = hak_os_map_at(hak_registry_address(slot * HAK_SS_SLABS), bytes);
-		if (result == HAK_OS_OK || (is_claim && result == HAK_OS_REFUSED)) {
+		if (result == HAK_OS_OK || (is_mapped && result == HAK_OS_REFUSED)) {
+			if (is_mapped)
+				*is_mapped = result == HAK_OS_OK;
 			if (n == 1)
 				registry_raise_hint(first, slot + 1);
 			return slot;
@@ -334,15 +336,16 @@ HAK_FN size_t hak_registry_map(size_t n, size_t bytes)
 {
 	if (hak_registry.follow)
 		return registry_map_follow(n, bytes);
-	return registry_is_absurd(n, bytes) ? HAK_NO_SLOT : registry_map_window(n, bytes, false);
+	return registry_is_absurd(n, bytes) ? HAK_NO_SLOT : registry_map_window(n, bytes, NULL);
 }
 
-/* The kernel looks first whether the place is taken, then at its limits. */
-HAK_FN size_t hak_registry_map_to_move(size_t n, size_t bytes, size_t have)
+/* The kernel looks first whether the place is taken, then at its limits; but at that of mappings first, as mremap does too. */
+HAK_FN size_t hak_registry_map_to_move(size_t n, size_t bytes, size_t have, bool *is_mapped)
 {
+	*is_mapped = true;
 	if (hak_registry.follow)
 		return registry_map_follow(n, bytes);
-	return registry_is_absurd(n, bytes - have) ? HAK_NO_SLOT : registry_map_window(n, bytes, true);
+	return registry_is_absurd(n, bytes - have) ? HAK_NO_SLOT : registry_map_window(n, bytes, is_mapped);
 }
 
 /* All sequentially consistent: who sees that memory was taken away sees that somebody is at it, or that it is back. */

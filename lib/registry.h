@@ -69,8 +69,8 @@ HAK_FN bool hak_registry_start(void); /* once, before any other thread calls */
 /* Claims a run of n free slots and maps `bytes` from its start; HAK_NO_SLOT if the kernel refuses. */
 HAK_FN size_t hak_registry_map(size_t n, size_t bytes);
 /* The same for a block of `have` bytes that is to be moved there.  Where there is no room for both at once, nothing is mapped,
- * but nothing of anybody else's lies there either. */
-HAK_FN size_t hak_registry_map_to_move(size_t n, size_t bytes, size_t have);
+ * but mremap may do: nothing of anybody else's lies there, unless the limit of mappings is reached, where it refuses as well. */
+HAK_FN size_t hak_registry_map_to_move(size_t n, size_t bytes, size_t have, bool *is_mapped);
 HAK_FN bool hak_registry_claim_at(size_t slot, size_t n); /* just these, for growth in place */
 HAK_FN void hak_registry_unclaim(size_t slot, size_t n);  /* their memory is unmapped already */
 

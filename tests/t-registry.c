@@ -209,6 +209,7 @@ static bool is_next_aligned(size_t bytes)
 static void follow_unaligned(void)
 {
 	const size_t n = 41, bytes = 40 * HAK_SS_SIZE + hak_registry.page;
+	bool is_mapped = false;
 	size_t slot;
 
 	if (is_next_aligned(bytes))
@@ -219,8 +220,8 @@ static void follow_unaligned(void)
 	slot = hak_registry_map(n, bytes);
 	if (hold(slot != HAK_NO_SLOT))
 		memset(address(slot), 1, bytes);
-	slot = hak_registry_map_to_move(n, bytes, MIB);
-	if (hold(slot != HAK_NO_SLOT))
+	slot = hak_registry_map_to_move(n, bytes, MIB, &is_mapped);
+	if (hold(slot != HAK_NO_SLOT && is_mapped))
 		memset(address(slot), 1, bytes);
 }
 
