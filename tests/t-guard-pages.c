@@ -94,25 +94,36 @@ static void too_large(const void *with)
 	use_all();
 }
 
-/* The call gets an ordinary block, and the page is free as before. */
-static void stays_closed(const void *with)
+/* Which calls open and close pages: mprotect where there are no guards, or none are wanted. */
+static unsigned start_closing(const void *by_mprotect)
 {
-	(void)with;
+	size_t page = hak_os_page_size();
+	bool has_guards = hak_os_guard(hak_os_map(page), page);
+
+	if (by_mprotect)
+		refuse(HAK_FAULT_ADVISE, EINVAL);
 	need(start(pages));
-	fail(HAK_FAULT_ADVISE, ENOMEM, 1, 1);
+	fail_none();
+	return has_guards && !by_mprotect ? HAK_FAULT_ADVISE : HAK_FAULT_PROTECT;
+}
+
+/* The call gets an ordinary block, and the page is free as before. */
+static void stays_closed(const void *by_mprotect)
+{
+	fail(start_closing(by_mprotect), ENOMEM, 1, 1);
 	hold(hak_guard_alloc(64, 1) == NULL);
 	use_all();
 }
 
 /* The next that has the page finds nothing of it. */
-static void stays_open(const void *with)
+static void stays_open(const void *by_mprotect)
 {
-	char *p;
+	unsigned calls = start_closing(by_mprotect);
+	char *p = hak_guard_alloc(64, 1);
 
-	(void)with;
-	need(start(pages) && (p = hak_guard_alloc(64, 1)) != NULL);
+	need(p != NULL);
 	memset(p, 7, 64);
-	fail(HAK_FAULT_ADVISE, ENOMEM, 1, 1);
+	fail(calls, ENOMEM, 1, 1);
 	hak_guard_free("free", p);
 	hold(*(volatile char *)p == 0);
 	use_all();
@@ -168,6 +179,8 @@ int main(void)
 	capture_silent("more than a page", too_large, NULL);
 	capture_silent("a page that does not open", stays_closed, NULL);
 	capture_silent("a page that does not close", stays_open, NULL);
+	capture_silent("one that does not open, by mprotect", stays_closed, "");
+	capture_silent("one that does not close, by mprotect", stays_open, "");
 	check_dies("free where no block ever was", frees_nothing, SIGABRT,
 	           "): the pointer leads into memory that is not handed out\n", "  it was done by thread ");
 	check_dies("a write where no block ever was", touches_nothing, SIGSEGV, ": between the pages of guarded blocks\n", "");
