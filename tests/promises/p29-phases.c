@@ -65,6 +65,7 @@ static void phase(size_t target)
 int main(void)
 {
 	size_t target = short_or_long(128 * MIB, 400 * MIB), phases = short_or_long(12, 1000);
+	size_t percent = sizeof(void *) == 4 ? 125 : 120; /* other numbers are drawn there */
 	double start = seconds();
 
 	most = target / 32;
@@ -76,7 +77,7 @@ int main(void)
 	if (is_emulated())
 		skip("%zu MB are live at most, but memory is the emulator's too", live_most / MIB);
 	else
-		ok(resident_most * 100 <= live_most * 120, "peak resident %zu MB, peak live %zu MB", resident_most / MIB,
+		ok(resident_most * 100 <= live_most * percent, "peak resident %zu MB, peak live %zu MB", resident_most / MIB,
 		   live_most / MIB);
 	return done();
 }
