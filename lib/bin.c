@@ -12,6 +12,7 @@
 
 #define BIN_EMPTY_KEPT HAK_HARD_OR(1u, 0u)   /* wholly free slabs of a class that a heap keeps */
 #define BIN_PREFILL_MOST HAK_HARD_OR(4u, 1u) /* slabs taken at once */
+#define BIN_GROWING HAK_HARD_OR(8u, 1u)      /* slabs of a class that wants more, from which it grows */
 #define BIN_GUARD_EACH HAK_HARD_OR(4u, 1u)   /* one span in so many is followed by a guard, with HAKMEM_SECURE=2 */
 #define BIN_AHEAD 8u                         /* heads are prefetched that many blocks ahead */
 
@@ -126,7 +127,8 @@ static inline void bin_put(struct hak_bin *bin, void *p)
 
 /* ---- slabs from the shared pool ---- */
 
-static void bin_open(struct hak_heap *heap, unsigned class, size_t number, bool zero)
+/* present: it is zero, and has memory all the same. */
+static void bin_open(struct hak_heap *heap, unsigned class, size_t number, bool zero, bool present)
 {
 	struct hak_bin *bin = &heap->bins[class];
 	struct hak_slab *slabs = hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->slabs, relaxed);
@@ -134,6 +136,8 @@ static void bin_open(struct hak_heap *heap, unsigned class, size_t number, bool 
 	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_CANARY) && !zero)
 		memset(hak_registry_address(number), 0, hak_classes[class].slabs * HAK_SLAB_SIZE);
 	hak_slab_open(number, class, zero);
+	if (present)
+		slabs[number % HAK_SS_SLABS].fresh &= (uint8_t)~HAK_FRESH_CLEAN;
 	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_CANARY))
 		slabs[number % HAK_SS_SLABS].fresh |= HAK_FRESH_WIPED;
 	hak_registry_set_tags(number, hak_classes[class].slabs, heap->tag | class * HAK_CACHE_SIZE);
@@ -163,10 +167,10 @@ static bool bin_is_dense(const struct hak_heap *heap)
 	return fill.held >= HAK_SS_SIZE && fill.used >= fill.held / 8 * 5;
 }
 
-/* A class that takes slabs though it holds some, which are full: it grows. */
+/* A class that takes slabs though it holds some, which are full, grows: so many that what it takes ahead is little beside. */
 static bool bin_is_growing(const struct hak_bin *bin)
 {
-	return hak_load(&bin->counts.slabs_taken, relaxed) != hak_load(&bin->counts.slabs_given, relaxed);
+	return hak_load(&bin->counts.slabs_taken, relaxed) - hak_load(&bin->counts.slabs_given, relaxed) >= BIN_GROWING;
 }
 
 /* Secondary prefill: the number of slabs taken at once doubles while misses go on. */
@@ -175,18 +179,18 @@ static bool bin_take_single(struct hak_heap *heap, uint32_t node, unsigned class
 	struct hak_bin *bin = &heap->bins[class];
 	size_t slot;
 	unsigned wanted = bin->prefill ? bin->prefill : 1;
-	uint32_t dirty, mask = hak_pool_take_many(node, wanted, &slot, &dirty);
+	uint32_t dirty, present = 0, mask = hak_pool_take_many(node, wanted, &slot, &dirty);
 
 	if (!mask)
 		return false;
 	hak_batch_taken(slot, mask & ~dirty);
 	if (bin_is_growing(bin))
-		hak_pages_growing(slot, mask & ~dirty);
+		present = hak_pages_growing(slot, mask & ~dirty);
 	if (wanted < BIN_PREFILL_MOST)
 		bin->prefill = (uint16_t)(wanted * 2);
 	for (; mask; mask &= mask - 1) {
 		unsigned i = hak_lowest_bit(mask);
-		bin_open(heap, class, slot * HAK_SS_SLABS + i, !(dirty >> i & 1));
+		bin_open(heap, class, slot * HAK_SS_SLABS + i, !(dirty >> i & 1), present >> i & 1);
 	}
 	return true;
 }
@@ -199,7 +203,7 @@ static bool bin_take_span(struct hak_heap *heap, uint32_t node, unsigned class)
 		return false;
 	if (!run.dirty)
 		hak_batch_taken(run.number / HAK_SS_SLABS, hak_low_mask(run.slabs) << run.number % HAK_SS_SLABS);
-	bin_open(heap, class, run.number, !run.dirty);
+	bin_open(heap, class, run.number, !run.dirty, false);
 	return true;
 }
 

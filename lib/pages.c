@@ -74,18 +74,22 @@ HAK_FN void hak_pages_present(char *at, size_t bytes)
 		pages_touch(at, bytes);
 }
 
-HAK_FN void hak_pages_growing(size_t slot, uint32_t slabs)
+HAK_FN uint32_t hak_pages_growing(size_t slot, uint32_t slabs)
 {
+	uint32_t present = 0;
+
 	if (hak_setting(ss_prefault) != PREFAULT_AUTO || hak_load(&hak_registry.high, relaxed) < PAGES_HEAP_LEAST ||
 	    hak_load(&hak_registry_slot(slot)->huge, relaxed))
-		return;
+		return 0;
 	if (!hak_load(&pages_prefault_begun, relaxed) && !hak_swap(&pages_prefault_begun, true, relaxed))
 		hak_journal_write(HAK_DECISION_prefault, HAK_CLASS_COUNT, 0, hak_count_bits(slabs) * HAK_SLAB_SIZE, 0, 0);
 	while (slabs) {
 		uint32_t run = hak_lowest_run(slabs);
 
-		pages_populate(hak_registry_address(slot * HAK_SS_SLABS + hak_lowest_bit(run)),
-		               hak_count_bits(run) * HAK_SLAB_SIZE);
+		if (pages_populate(hak_registry_address(slot * HAK_SS_SLABS + hak_lowest_bit(run)),
+		                   hak_count_bits(run) * HAK_SLAB_SIZE))
+			present |= run;
 		slabs &= ~run;
 	}
+	return present;
 }

@@ -13,8 +13,8 @@
 HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense);
 HAK_FN void hak_pages_present(char *at, size_t bytes); /* new memory of a SuperSlab: HAKMEM_SS_PREFAULT 1 and 2 */
 HAK_FN void hak_pages_ready(char *at, size_t bytes); /* makes them present in any case */
-/* Clean slabs that a class which is growing is about to fill; perhaps makes them present. */
-HAK_FN void hak_pages_growing(size_t slot, uint32_t slabs);
+/* Clean slabs that a class which is growing is about to fill; perhaps makes some present, and returns which. */
+HAK_FN uint32_t hak_pages_growing(size_t slot, uint32_t slabs);
 /* A large block that has new memory, from a slot's start on.  All of it is advised alike, that it is one mapping and can be
  * moved; its last part gets no huge page, as its slot is mapped in part. */
 HAK_FN void hak_pages_large(char *at, size_t bytes);

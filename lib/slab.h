@@ -22,7 +22,7 @@ struct hak_slab {
 } HAK_ALIGNED(HAK_LINE);
 
 enum hak_fresh {
-	HAK_FRESH_CLEAN = 1, /* no block was handed out since the kernel gave the memory */
+	HAK_FRESH_CLEAN = 1, /* has no memory: no block was handed out since the kernel took it, and nothing made present */
 	HAK_FRESH_ZERO = 2,  /* bits[1] tells which blocks never were: in spans of at most 64 blocks */
 	HAK_FRESH_WIPED = 8,  /* HAKMEM_SECURE=3: what is free is zero */
 	HAK_FRESH_GUARD = 16, /* the slab behind the span is a guard, and goes with it */

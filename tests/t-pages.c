@@ -196,12 +196,14 @@ static void presents(const void *with)
 static size_t growing(enum prefault how, uint32_t slabs, bool huge)
 {
 	size_t slot = map_slot();
+	uint32_t told;
 
 	set(HAK_TUNABLE_ID_ss_prefault, how);
 	hak_store(&hak_registry_slot(slot)->huge, huge, relaxed);
-	hak_pages_growing(slot, slabs);
+	told = hak_pages_growing(slot, slabs);
 	for (unsigned i = 0; i < 32; i++)
-		hold(slabs >> i & 1 || pages_present(address(slot) + i * HAK_SLAB_SIZE, HAK_SLAB_SIZE) == 0);
+		hold((told >> i & 1) == (pages_present(address(slot) + i * HAK_SLAB_SIZE, HAK_SLAB_SIZE) > 0));
+	hold((told & ~slabs) == 0);
 	return pages_present(address(slot), HAK_SS_SIZE);
 }
 
