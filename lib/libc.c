@@ -32,12 +32,14 @@ HAK_FN bool hak_libc_is_there(void)
 }
 
 /* Behind a chunk lies another one's head, if only that of what is free at the end, and says that the one before is in use.
- * Where nobody says whether it can be read, its own head must do. */
+ * On the same page it can be read, as the chunk's own was.  Where nobody says whether it can, its own must do. */
 static bool libc_has_next(const void *p, size_t size)
 {
-	uintptr_t next = (uintptr_t)p + size - 2 * sizeof(size_t);
-	enum hak_os_result can_read = next > (uintptr_t)p ? hak_os_look((const void *)next) : HAK_OS_REFUSED;
+	uintptr_t own = (uintptr_t)p - 2 * sizeof(size_t), next = own + size;
+	enum hak_os_result can_read = next < own ? HAK_OS_REFUSED : HAK_OS_OK;
 
+	if (can_read == HAK_OS_OK && (own ^ next) >= hak_registry.page)
+		can_read = hak_os_look((const void *)next);
 	return can_read == HAK_OS_UNKNOWN || (can_read == HAK_OS_OK && (((const size_t *)next)[1] & 1) != 0);
 }
 

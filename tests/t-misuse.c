@@ -221,6 +221,17 @@ static void free_closed(const void *with)
 	free(again(p + 64));
 }
 
+/* Before it lies what the C library writes before a block that is none of its main heap.  with: where in the mapping. */
+static void free_like_block(const void *with)
+{
+	char *p = mmap(NULL, 2 * 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(p != MAP_FAILED);
+	p += *(const size_t *)with;
+	((size_t *)(void *)p)[-1] = 0x105;
+	free(again(p));
+}
+
 static void free_nowhere(const void *with) { free(again((void *)(uintptr_t)*(const size_t *)with)); }
 static void resize_variable(const void *with)
 {
@@ -326,6 +337,9 @@ int main(void)
 	dies("malloc_usable_size after free", ask_freed, 64, "malloc_usable_size", "the block of 64 bytes is free");
 	dies("free of a mapping", free_mapping, 65536, "free", "no allocator gave out this pointer");
 	dies("free of a mapping that cannot be read", free_closed, 65536, "free", "no allocator gave out this pointer");
+	dies("free of what looks like a block", free_like_block, 64, "free", "no allocator gave out this pointer");
+	if (getenv("HAK_FAULTS") == NULL) /* whether the second page can be read is asked by futex */
+		dies("the same on two pages", free_like_block, 65536, "free", "no allocator gave out this pointer");
 	dies("free of nothing", free_nowhere, 0x1230, "free", "no allocator gave out this pointer");
 	dies("realloc of a variable", resize_variable, 10, "realloc", "no allocator gave out this pointer");
 	dies("wrong size", free_wrong_size, 200000, "free_sized", "the size is wrong: the block has 262144 bytes");

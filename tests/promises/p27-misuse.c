@@ -159,10 +159,10 @@ static void stack(void)
 	keep(room, sizeof(room));
 	free(again(room + 1024));
 }
-/* As a block of the C library begins that is none of its main heap. */
+/* As a block of the C library begins that is none of its main heap.  On one page: then it is known without futex too. */
 static void stack_like_block(void)
 {
-	size_t room[512] __attribute__((aligned(16))) = { 0 };
+	size_t room[512] __attribute__((aligned(4096))) = { 0 };
 
 	keep((char *)room, sizeof(room));
 	room[127] = 0x105;
