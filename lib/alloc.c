@@ -23,7 +23,9 @@
 
 /* ---- malloc ---- */
 
-#define ALLOC_PATIENCE 64u /* tries, the second half of them a millisecond apart */
+#define ALLOC_PATIENCE 1024u /* tries in vain, a millisecond apart; .. */
+#define ALLOC_ENDED 16u      /* .. counts as so many if a thread ended meanwhile, and still there is nothing */
+#define ALLOC_EAGER 32u      /* the first, one behind the other */
 
 static HAK_COLD void *alloc_fail(void)
 {
@@ -75,22 +77,28 @@ static void alloc_take_own(struct hak_heap **heap)
 }
 
 /* After the first failure.  While other threads purge and unmap there is another try, and after some a short sleep: what they
- * have taken out of sight comes back.  Bounded, as in a process made without fork's handlers they may not be there. */
+ * have taken out of sight comes back, on a busy machine when they get a processor again.  Bounded, as in a process made without
+ * fork's handlers they may not be there: nobody waits for the same ones twice. */
 static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t align, unsigned class, bool *zero)
 {
-	void *p = NULL;
+	uint32_t returned, before = 0;
+	void *p;
 
 	hak_reclaim_all(*heap);
-	for (unsigned i = 0; i < ALLOC_PATIENCE; i++) {
-		uint32_t returned = hak_registry_returned();
-
+	for (unsigned i = 0, waited = 0;; i++, before = returned) {
+		returned = hak_registry_returned();
 		alloc_take_own(heap);
 		p = alloc_once(*heap, size, align, class, zero);
 		if (!p && class < HAK_CLASS_COUNT)
 			p = hak_reclaim_from_idle(class);
 		if (p || hak_registry_is_settled(returned))
 			break;
-		if (i >= ALLOC_PATIENCE / 2)
+		waited += returned == before ? 1 : ALLOC_ENDED;
+		if (waited > ALLOC_PATIENCE) {
+			hak_registry_give_up();
+			break;
+		}
+		if (i >= ALLOC_EAGER)
 			hak_os_rest();
 	}
 	if (hak_thread.own != &hak_empty_heap)

@@ -11,7 +11,7 @@
 HAK_DEF struct hak_registry hak_registry = { .page = 4096 };
 static struct hak_lock registry_lock = HAK_LOCK_INIT(HAK_RANK_MAP);
 static size_t registry_tags_slots; /* under the lock: what is mapped of the tags, in slots */
-static _Atomic uint32_t registry_returning, registry_returned;
+static _Atomic uint32_t registry_returning, registry_returned, registry_given_up;
 
 static size_t registry_tags_size(size_t slots) { return slots * HAK_SS_SLABS * sizeof(uint32_t); }
 static size_t registry_slots_size(size_t slots)
@@ -357,11 +357,19 @@ HAK_FN void hak_registry_return_end(void)
 	hak_fetch_add(&registry_returned, 1, seq_cst);
 	while (at_it > 0 && !hak_cas(&registry_returning, &at_it, at_it - 1, seq_cst)) /* 0: forked in a handler since */
 		;
+	if (at_it > 0 && hak_load(&registry_given_up, relaxed) >= at_it)
+		hak_store(&registry_given_up, at_it - 1, relaxed);
 }
 HAK_FN uint32_t hak_registry_returned(void) { return hak_load(&registry_returned, seq_cst); }
 HAK_FN bool hak_registry_is_settled(uint32_t returned)
 {
-	return hak_load(&registry_returning, seq_cst) == 0 && hak_load(&registry_returned, seq_cst) == returned;
+	return hak_load(&registry_returning, seq_cst) <= hak_load(&registry_given_up, relaxed) &&
+	       hak_load(&registry_returned, seq_cst) == returned;
 }
+HAK_FN void hak_registry_give_up(void) { hak_store(&registry_given_up, hak_load(&registry_returning, relaxed), relaxed); }
 /* The other threads are gone. */
-HAK_FN void hak_registry_after_fork(void) { hak_store(&registry_returning, 0, relaxed); }
+HAK_FN void hak_registry_after_fork(void)
+{
+	hak_store(&registry_returning, 0, relaxed);
+	hak_store(&registry_given_up, 0, relaxed);
+}

@@ -83,6 +83,7 @@ HAK_FN void hak_registry_return_begin(void);
 HAK_FN void hak_registry_return_end(void);
 HAK_FN uint32_t hak_registry_returned(void);           /* how often that ended */
 HAK_FN bool hak_registry_is_settled(uint32_t returned); /* nobody is at it, nor was since `returned` */
+HAK_FN void hak_registry_give_up(void); /* as many as are at it now are taken for gone, until one of them ends after all */
 HAK_FN void hak_registry_after_fork(void);
 
 HAK_HOT size_t hak_registry_shown(void) { return hak_peek(size_t, &hak_registry.shown); }

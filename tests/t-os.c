@@ -114,6 +114,18 @@ static void write_interrupted(const void *error)
 	hak_os_write("two\n", 4);
 }
 
+/* It lasts as long where futex is refused. */
+static void rest_for_a_while(const void *with)
+{
+	uint64_t before = hak_os_clock();
+
+	(void)with;
+	refuse(HAK_FAULT_FUTEX, ENOSYS);
+	for (int i = 0; i < 10; i++)
+		hak_os_rest();
+	hold(hak_os_clock() - before >= 10000000);
+}
+
 static void test_write(void)
 {
 	static const int interrupted = EINTR, full = ENOSPC;
@@ -155,6 +167,7 @@ int main(int argc, char **argv)
 		test_guard("a guard without futex", HAK_FAULT_FUTEX);
 	test_guard("no guard", HAK_FAULT_ADVISE);
 	test_secret();
+	capture_silent("a rest without futex", rest_for_a_while, NULL);
 	test_write();
 	ok(check_node() == 0, "the node that the kernel names");
 	capture_silent("the same without rseq", node_without_rseq, NULL);

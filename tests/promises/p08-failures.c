@@ -6,6 +6,7 @@
 #include "check.h"
 #include "fails.h"
 #include "os.h"
+#include "pool.h"
 
 enum { places = 64 };
 
@@ -99,6 +100,68 @@ static void nothing_works(size_t with)
 	hold(malloc(100) != NULL);
 }
 
+/* ---- what is free is another thread's for a while, who gives its pages back ---- */
+
+static void *return_slowly(void *is_out_of_sight)
+{
+	struct hak_run run;
+
+	hak_registry_return_begin();
+	need(hak_pool_take(HAK_NODE_ANY, MIB / HAK_SLAB_SIZE, 1, &run));
+	hak_store((_Atomic bool *)is_out_of_sight, true, release);
+	rest(400);
+	hak_pool_give(run.number / HAK_SS_SLABS, hak_low_mask(run.slabs) << run.number % HAK_SS_SLABS, run.dirty);
+	hak_registry_return_end();
+	return NULL;
+}
+
+/* All is taken, but one block of a MiB. */
+static void leave_one(void)
+{
+	void *p = malloc(MIB);
+
+	fail_mappings(1, 1u << 30);
+	while (malloc(MIB))
+		continue;
+	free(p);
+}
+
+/* On a busy machine it takes a while until a thread that lost its processor has it again. */
+static void wait_for_another(size_t with)
+{
+	_Atomic bool is_out_of_sight = false;
+	pthread_t thread;
+
+	(void)with;
+	leave_one();
+	need(pthread_create(&thread, NULL, return_slowly, &is_out_of_sight) == 0);
+	while (!hak_load(&is_out_of_sight, acquire)) /* partner: return_slowly */
+		rest(1);
+	hold(malloc(MIB) != NULL);
+	pthread_join(thread, NULL);
+}
+
+static double seconds_to_fail(void)
+{
+	double before = seconds();
+
+	hold(malloc(MIB) == NULL && errno == ENOMEM);
+	return seconds() - before;
+}
+
+/* It was a thread of the parent, and fork's handlers did not run: waited for once, not at each call. */
+static void wait_for_nobody(size_t with)
+{
+	double first;
+
+	(void)with;
+	leave_one();
+	hold(malloc(MIB) != NULL);
+	hak_registry_return_begin();
+	first = seconds_to_fail();
+	hold(seconds_to_fail() < first / 4);
+}
+
 int main(void)
 {
 	size_t most = short_or_long(60, 600);
@@ -107,6 +170,8 @@ int main(void)
 	ok(in_child(nothing_works, 0) == 0, "all calls fail, from the start");
 	for (size_t after = 1; after <= 12; after++)
 		ok(in_child(from_the_start, after) == 0, "call %zu fails, from the start", after);
+	ok(in_child(wait_for_another, 0) == 0, "malloc waits for what another thread has taken out of sight");
+	ok(in_child(wait_for_nobody, 0) == 0, "but not twice for who does not come back");
 	churn(500, 1);
 	for (size_t c = 0; c < sizeof(in_a_row) / sizeof(*in_a_row); c++) {
 		for (size_t after = 1; after <= most; after++) {
