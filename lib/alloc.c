@@ -152,14 +152,15 @@ static void *alloc_pop_starved(unsigned class)
 }
 
 /* HAKMEM_SECURE: a block of the cache instead of the one that a refill brought, which is the lowest. */
-static void *alloc_exchange_secured(unsigned class, void *p)
+static void *alloc_exchange_secured(void *p)
 {
 	struct hak_heap *heap = hak_thread.own;
+	uint32_t tag = hak_block_tag(p);
 
-	if (hak_thread.inside || !hak_block_is_mine(heap, hak_block_tag(p)))
+	if (hak_thread.inside || !hak_block_is_mine(heap, tag))
 		return p;
 	hak_heap_hide_parcels(heap);
-	p = hak_secure_exchange(heap, class, p);
+	p = hak_secure_exchange(heap, hak_block_class(tag), p);
 	hak_heap_show_parcels();
 	return p;
 }
@@ -176,7 +177,7 @@ static void *alloc_class_starved(size_t size, unsigned class, bool *zero)
 	void *p = alloc_pop_starved(class);
 
 	if (!p && (p = alloc_any(size, HAK_ALIGN, class, zero)) != NULL && hak_setting(secure))
-		p = alloc_exchange_secured(class, p);
+		p = alloc_exchange_secured(p);
 	*zero = p && hak_setting(secure) && hak_secure_hand_out(p, size);
 	return p;
 }
@@ -189,7 +190,7 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 	bool is_zero = false;
 	void *p = alloc_guarded(size, class, align);
 
-	if (hak_unlikely(hak_starve_is_on() || hak_starve_is_news())) /* with HAKMEM_SECURE alone there is nothing to follow */
+	if (hak_unlikely(hak_starve_is_on() || (hak_starve_is_news() && !hak_setting(secure)))) /* there nobody follows */
 		hak_attach_follow();
 	if (!p && class < HAK_CLASS_COUNT)
 		p = alloc_class_starved(size, class, &is_zero);
@@ -207,6 +208,8 @@ HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 	bool zero;
 	void *p;
 
+	if (hak_unlikely(hak_setting(secure)) && (p = hak_secure_hit(size)) != NULL)
+		return p;
 	if (hak_unlikely(alloc_is_passed(size)) && hak_libc_is_there())
 		return hak_libc_malloc(size);
 	if (hak_unlikely(hak_starve_is_needed()))
@@ -263,7 +266,7 @@ HAK_FN void *hak_alloc_zeroed(size_t count, size_t size)
 
 	if (hak_unlikely(hak_mul_overflow(count, size, &size)))
 		return alloc_fail();
-	if (size < ALLOC_ZERO_ASK && !hak_starve_is_needed())
+	if (size < ALLOC_ZERO_ASK && !hak_starve_is_on())
 		return (p = hak_hot_malloc(size)) ? memset(p, 0, size) : p;
 	if (hak_unlikely(hak_libc_passes()))
 		return hak_libc_zeroed(size);

@@ -24,6 +24,7 @@ void hak_model_step(void);
 #define hak_fetch_add(p, v, order) (hak_model_step(), atomic_fetch_add_explicit((p), (v), memory_order_##order))
 #define hak_fetch_sub(p, v, order) (hak_model_step(), atomic_fetch_sub_explicit((p), (v), memory_order_##order))
 #define hak_fetch_or(p, v, order) (hak_model_step(), atomic_fetch_or_explicit((p), (v), memory_order_##order))
+#define hak_fetch_xor(p, v, order) (hak_model_step(), atomic_fetch_xor_explicit((p), (v), memory_order_##order))
 #define hak_fetch_and(p, v, order) (hak_model_step(), atomic_fetch_and_explicit((p), (v), memory_order_##order))
 /* On failure *expected is reloaded with relaxed order. */
 #define hak_cas(p, expected, v, order)                                                              \

@@ -4,6 +4,7 @@
 
 #include "batch.h"
 #include "limit.h"
+#include "mark.h"
 #include "numa.h"
 #include "os.h"
 #include "pages.h"
@@ -138,6 +139,8 @@ static void bin_open(struct hak_heap *heap, unsigned class, size_t number, bool 
 	hak_slab_open(number, class, zero);
 	if (present)
 		slabs[number % HAK_SS_SLABS].fresh &= (uint8_t)~HAK_FRESH_CLEAN;
+	if (hak_unlikely(hak_registry_slot(number / HAK_SS_SLABS)->marks != NULL))
+		hak_mark_span(&slabs[number % HAK_SS_SLABS]);
 	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_CANARY))
 		slabs[number % HAK_SS_SLABS].fresh |= HAK_FRESH_WIPED;
 	hak_registry_set_tags(number, hak_classes[class].slabs, heap->tag | class * HAK_CACHE_SIZE);

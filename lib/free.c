@@ -128,12 +128,17 @@ static HAK_NOINLINE void free_miss(struct hak_heap *heap, void *p, uint32_t tag)
 
 HAK_FN HAK_NOINLINE void hak_free_cold(void *p)
 {
-	uint32_t tag = hak_block_tag(p);
+	uint32_t tag;
 	struct hak_heap *heap;
 	bool sent;
 
-	if (hak_unlikely(hak_starve_is_news()))
-		free_watch(p);
+	if (hak_unlikely(hak_starve_is_news())) {
+		if (hak_setting(secure) && hak_secure_hit_free(p))
+			return;
+		if (!hak_setting(secure) || hak_starve_is_on())
+			free_watch(p);
+	}
+	tag = hak_block_tag(p);
 	if (hak_unlikely(!hak_block_is_ours(tag))) {
 		if (p)
 			free_span(p, tag);

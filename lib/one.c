@@ -24,6 +24,7 @@
 #include "backtrace.c"
 #include "parcel.c"
 #include "record.c"
+#include "mark.c"
 #include "pool.c"
 #include "superslab.c"
 #include "batch.c"

@@ -34,7 +34,7 @@ enum hak_slot_state {
 /* One slot.  `word` is the pool's: free slabs in the low half, dirty ones among them in the high half. */
 struct hak_slot {
 	_Atomic uint64_t word;
-	_Atomic uint64_t *marks;          /* with HAKMEM_SECURE: which blocks the program does not hold */
+	_Atomic uint32_t *marks;          /* with HAKMEM_SECURE: which blocks the program does not hold */
 	_Atomic(struct hak_slab *) slabs; /* 32 heads, kept when the SuperSlab is unmapped */
 	_Atomic size_t bytes;             /* from the slot's start: mapped of a SuperSlab, usable of a large block */
 	_Atomic size_t mapped;            /* of a large block; the usable ones are the first of them */

@@ -25,9 +25,6 @@ HAK_FN void hak_slab_open(size_t number, unsigned class, bool zero)
 	slab->fresh = (uint8_t)(zero ? HAK_FRESH_CLEAN | (words == 1 ? HAK_FRESH_ZERO : 0) : 0);
 	if (slab->fresh & HAK_FRESH_ZERO)
 		slab->bits[HAK_ZERO_WORD] = slab->bits[0];
-	if (hak_registry_slot(number / HAK_SS_SLABS)->marks)
-		for (unsigned w = 0; w < words; w++)
-			hak_store(&hak_slab_marks(slab)[w], UINT64_MAX, relaxed);
 }
 
 /* Takes up to n bits of word w. */

@@ -48,14 +48,6 @@ HAK_HOT void hak_slab_prefetch(size_t number)
 	hak_prefetch_write(hak_load(&hak_registry_slot(number / HAK_SS_SLABS)->slabs, relaxed) + number % HAK_SS_SLABS);
 }
 
-#define HAK_MARK_WORDS (HAK_BLOCKS_MAX / 64) /* of a slab */
-
-/* A bit for each block of the span that begins here, set while the program does not hold it; only with HAKMEM_SECURE. */
-HAK_HOT _Atomic uint64_t *hak_slab_marks(const struct hak_slab *slab)
-{
-	return hak_registry_slot(slab->number / HAK_SS_SLABS)->marks + slab->number % HAK_SS_SLABS * HAK_MARK_WORDS;
-}
-
 HAK_HOT char *hak_slab_base(const struct hak_slab *slab) { return hak_registry_address(slab->number); }
 HAK_HOT bool hak_slab_is_empty(const struct hak_slab *slab) { return slab->free == hak_classes[slab->class].blocks; }
 

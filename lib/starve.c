@@ -35,7 +35,7 @@ HAK_FN bool hak_starve_follow(void)
 {
 	size_t shown = hak_load(&hak_registry.shown, seq_cst), slabs = hak_load(&hak_registry.slabs, acquire);
 
-	if (hak_load(&hak_starve.on, seq_cst)) {
+	if (hak_load(&hak_starve.on, seq_cst) || hak_setting(secure)) {
 		if (shown) /* it was set a moment ago */
 			hak_store(&hak_registry.shown, 0, seq_cst);
 		return false;

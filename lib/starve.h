@@ -25,6 +25,7 @@
  * X3  While the flag is set, shown becomes 0 and stays 0.  Who copies the number swaps it against what he saw before he
  *     looked at the flag, and looks at the flag again after it; who sets the flag stores 0 after it (all sequentially
  *     consistent).  Either he sees the flag and takes his number back, or the 0 comes last: tests/t-model-starve.c.
+ *     HAKMEM_SECURE begins before there are other threads, and from then on nobody copies.
  * X4  No step is one that a certain thread has to end: whoever comes by mends what he finds.
  *
  * One byte for each reason, so that who writes from outside need not read the others. */

@@ -1,5 +1,6 @@
 #include "superslab.h"
 
+#include "mark.h"
 #include "meta.h"
 #include "numa.h"
 #include "os.h"
@@ -18,7 +19,7 @@ static _Atomic uint32_t superslab_begun; /* somebody maps the first, or did */
 static bool superslab_make_marks(struct hak_slot *slot)
 {
 	if (!slot->marks)
-		slot->marks = hak_meta_alloc(HAK_SS_SLABS * HAK_MARK_WORDS * sizeof(*slot->marks), HAK_LINE);
+		slot->marks = hak_meta_alloc(2 * HAK_MARK_WORDS * sizeof(*slot->marks), HAK_LINE);
 	return slot->marks != NULL;
 }
 

@@ -29,6 +29,7 @@
 #include "../lib/pages.c"
 #include "../lib/meta.h"
 #include "../lib/slab.c"
+#include "../lib/mark.c"
 #include "../lib/pool.c"
 #include "../lib/superslab.c"
 #include "../lib/batch.c"

@@ -4,10 +4,13 @@
 #include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -95,6 +98,82 @@ static void works_in_threads(void)
 		need(pthread_create(&thread, NULL, thread_works, p) == 0);
 		pthread_join(thread, NULL);
 	}
+}
+
+/* ---- blocks go from thread to thread, and threads end ---- */
+
+#define PLACES 64
+
+static _Atomic(char *) places[PLACES];
+
+/* Each block is filled with one value, by whoever allocated it; whoever finds it frees it. */
+static void exchange(unsigned turns, uint32_t random)
+{
+	for (unsigned i = 0; i < turns; i++) {
+		size_t at = (random = random * 1664525 + 1013904223) >> 8, size = 1 + at % (at % 16 ? 700 : 20000);
+		char *p = filled(size);
+
+		p = atomic_exchange(&places[at / 20000 % PLACES], p);
+		if (p && at % 7 == 0)
+			p = realloc(p, size);
+		hold(!p || p[0] == 0x5a);
+		free(p);
+	}
+}
+
+static void *thread_exchanges(void *with)
+{
+	exchange(3000, (uint32_t)(uintptr_t)with);
+	return NULL;
+}
+
+static void works_across_threads(void)
+{
+	pthread_t threads[3];
+
+	for (uintptr_t round = 0; round < 12; round++) { /* the later ones adopt the heaps of those that have ended */
+		for (uintptr_t i = 0; i < 3; i++)
+			need(pthread_create(&threads[i], NULL, thread_exchanges, (void *)(round * 3 + i)) == 0);
+		exchange(3000, (uint32_t)round + 1000);
+		for (int i = 0; i < 3; i++)
+			pthread_join(threads[i], NULL);
+	}
+	for (int i = 0; i < PLACES; i++)
+		free(atomic_exchange(&places[i], NULL));
+}
+
+static char *_Atomic handled[8];
+
+static void handler(int signal)
+{
+	static unsigned turn;
+	char *p = malloc(10 + 90 * (turn % 5));
+
+	(void)signal;
+	if (p)
+		memset(p, 0x5a, 10);
+	p = atomic_exchange(&handled[turn++ % 8], p);
+	hold(!p || p[9] == 0x5a);
+	free(p);
+}
+
+/* Against the rules, and yet right where no hit can be interrupted half-way. */
+static void works_in_handlers(void)
+{
+	struct itimerval timer = { { 0, 200 }, { 0, 200 } };
+	char *blocks[32] = { NULL };
+	uint32_t random = 7;
+
+	need(signal(SIGPROF, handler) != SIG_ERR && setitimer(ITIMER_PROF, &timer, NULL) == 0);
+	for (unsigned i = 0; i < 300000; i++) {
+		size_t at = (random = random * 1664525 + 1013904223) >> 8;
+
+		hold(!blocks[at % 32] || blocks[at % 32][0] == 0x5a);
+		free(blocks[at % 32]);
+		blocks[at % 32] = filled(10 + 90 * (at / 32 % 5));
+	}
+	timer.it_interval.tv_usec = timer.it_value.tv_usec = 0;
+	need(setitimer(ITIMER_PROF, &timer, NULL) == 0);
 }
 
 static void is_wiped(void)
@@ -205,6 +284,20 @@ static void write_freed_at(size_t at)
 static void writes_freed(void) { write_freed_at(50); }
 static void writes_freed_end(void) { write_freed_at(111); }
 
+/* Each where the block before or behind it is one that the program holds. */
+static void free_inside(size_t size, size_t at)
+{
+	char *blocks[3];
+
+	for (int i = 0; i < 3; i++)
+		blocks[i] = malloc(size);
+	free(again(blocks[1] + at));
+}
+
+static void frees_inside_1(void) { free_inside(40, 1); }
+static void frees_inside_16(void) { free_inside(40, 16); }
+static void frees_inside_large(void) { free_inside(45000, 45000 / 16 * 16); }
+
 static void frees_wrong_size(void) { free_sized(malloc(100), 101); }
 
 static void deletes_wrong_size(void) { delete_sized(malloc(100), 50); }
@@ -252,6 +345,8 @@ static const struct point {
 } points[] = {
 	{ "all entries work", works, 0, NULL },
 	{ "all entries work in threads", works_in_threads, 0, NULL },
+	{ "blocks go from thread to thread", works_across_threads, 0, NULL },
+	{ "a signal handler allocates", works_in_handlers, 1, NULL },
 	{ "freed memory is zero", is_wiped, 2, NULL },
 	{ "freed memory of a larger block is zero", is_wiped_mid, 2, NULL },
 	{ "a freed block waits", waits, 2, NULL },
@@ -260,6 +355,9 @@ static const struct point {
 	{ "a double free later", frees_later, 1, "free: double free of a block of 112 bytes" },
 	{ "a double free in two threads", frees_in_thread_and_here, 1, "free: double free of a block of 112 bytes" },
 	{ "free of a block that was never given out", frees_never_given, 1, "free: double free of a block of 4096 bytes" },
+	{ "free of a block's second byte", frees_inside_1, 1, "free: the pointer leads into a block of 48 bytes, not to its start" },
+	{ "free of its second line", frees_inside_16, 1, "free: the pointer leads into a block of 48 bytes, not to its start" },
+	{ "free of the end of a long block", frees_inside_large, 1, "free: the pointer leads into a block of 49152 bytes, not to its start" },
 	{ "a byte behind", writes_1_behind, 3, "free: the program wrote behind the end of the block of 112 bytes" },
 	{ "a byte behind a full block", writes_1_behind_all, 3,
 	  "free: the program wrote behind the end of the block of 112 bytes" },
