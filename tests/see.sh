@@ -97,6 +97,9 @@ if command -v python3 > /dev/null; then
 	point 'python3: by its name' says 0 '(python3' "$hakmem" stat "$child"
 	point 'python3: JSON parses' sh -c "'$hakmem' stat --json $child | python3 -c 'import json, sys; d = json.load(sys.stdin); assert d[\"live_bytes\"] > 0 and d[\"classes\"]'"
 	end "$child"
+	begin python3 python3 -c 'import mmap, time; m = mmap.mmap(-1, 8 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000); m[0] = 1; print("ready", flush=True); time.sleep(100)'
+	point 'python3: terabytes that it reserves are not counted by pages' says 0 'Memory of HAKMEM' timeout 30 "$hakmem" stat "$child"
+	end "$child"
 else
 	skip 'python3' 'it is not here'
 fi

@@ -220,19 +220,35 @@ static bool touches(const struct mapping *mapping, uint64_t start, uint64_t end)
 	return mapping->start < end && start < mapping->end;
 }
 
+static bool touches_slots(const struct mapping *mapping, const struct slots *slots)
+{
+	return slots->count > 0 &&
+	       touches(mapping, slots->base, slots->base + ((uint64_t)slots->count << NUMBER(slots->view, superslab_shift)));
+}
+
 /* Anonymous private memory only can be HAKMEM's. */
+static bool has_parts(const struct mapping *mapping, const struct slots *slots, const struct chunk *chunks)
+{
+	if (mapping->inode || mapping->access[1] != 'w' || mapping->access[3] != 'p')
+		return false;
+	for (; chunks && chunks->size; chunks++)
+		if (touches(mapping, chunks->at, chunks->at + chunks->size))
+			return true;
+	return touches_slots(mapping, slots) || touches(mapping, slots->tables_start, slots->tables_end);
+}
+
+/* The pages of others are not counted: they may have reserved terabytes. */
 static void divide(struct share *share, const struct slots *slots, const struct chunk *chunks)
 {
 	uint64_t whole;
 
-	if (share->mapping->inode || share->mapping->access[1] != 'w' || share->mapping->access[3] != 'p')
+	if (!has_parts(share->mapping, slots, chunks))
 		return;
 	whole = count_present(share->remote, share->mapping->start, share->mapping->end);
 	if (whole == UINT64_MAX)
 		share->census->by_pages = false;
 	share->whole = whole == UINT64_MAX ? 0 : whole;
-	if (slots->count > 0 && touches(share->mapping, slots->base,
-					slots->base + ((uint64_t)slots->count << NUMBER(slots->view, superslab_shift))))
+	if (touches_slots(share->mapping, slots))
 		give_slots(share, slots);
 	give_tables(share, slots, chunks);
 }
