@@ -35,7 +35,7 @@ enum hak_slot_state {
 struct hak_slot {
 	_Atomic uint64_t word;
 	_Atomic uint32_t *marks;          /* with HAKMEM_SECURE: which blocks the program does not hold */
-	_Atomic(struct hak_slab *) slabs; /* 32 heads, kept when the SuperSlab is unmapped */
+	_Atomic(struct hak_slab *) slabs; /* 32 heads; their place is kept when the SuperSlab is unmapped */
 	_Atomic size_t bytes;             /* from the slot's start: mapped of a SuperSlab, usable of a large block */
 	_Atomic size_t mapped;            /* of a large block; the usable ones are the first of them */
 	_Atomic uint32_t state;

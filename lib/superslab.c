@@ -137,6 +137,16 @@ HAK_FN void hak_superslab_prewarm(unsigned n)
 		hak_say_line("prewarm: %u SuperSlabs mapped", done);
 }
 
+/* The heads of a slot that is nobody's say nothing: the next to open a slab writes its head anew. */
+static void superslab_purge_heads(const struct hak_slot *slot)
+{
+	uintptr_t heads = (uintptr_t)hak_load(&slot->slabs, relaxed), page = hak_registry.page;
+	uintptr_t first = hak_align_up(heads, page), end = (heads + HAK_SS_SLABS * sizeof(struct hak_slab)) & ~(page - 1);
+
+	if (first < end)
+		hak_os_purge((void *)first, end - first);
+}
+
 static bool superslab_unmap(size_t s)
 {
 	struct hak_slot *slot = hak_registry_slot(s);
@@ -150,6 +160,7 @@ static bool superslab_unmap(size_t s)
 		return false;
 	}
 	hak_pool_remove(s);
+	superslab_purge_heads(slot);
 	hak_fetch_sub(&superslab_mapped, 1, relaxed);
 	hak_count_process(superslab_unmaps, 1);
 	hak_registry_unclaim(s, 1);

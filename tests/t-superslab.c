@@ -6,6 +6,7 @@
 #include "capture.h"
 #include "fails.h"
 #include "os.h"
+#include "slab.h"
 #include "tap.h"
 #include "tunables.h"
 #include "window.h"
@@ -36,6 +37,7 @@ static void check_parts(void)
 
 static void check_shrink(void)
 {
+	struct hak_slab *heads;
 	struct hak_run run;
 
 	need(hak_pool_take(0, 1, 1, &run)); /* of the first */
@@ -45,8 +47,14 @@ static void check_shrink(void)
 	ok(!hak_superslab_is_surplus(), "no surplus as long as there are few");
 	need(hak_tunables_set_value(HAK_TUNABLE_ID_ss_lru_size, 4) == 0);
 	ok(hak_superslab_is_surplus(), "then there is");
+	heads = hak_load(&hak_registry_slot(5)->slabs, relaxed);
+	heads[HAK_SS_SLABS / 2].number = 1;
 	hak_superslab_shrink(3);
 	is(hak_superslab_count(), 4);
+	if (hak_registry.page == 4096)
+		ok(heads[HAK_SS_SLABS / 2].number == 0, "its heads' pages went back");
+	else
+		skip("heads are no longer than a page");
 	is(hak_registry_slot(5)->state, HAK_SLOT_FREE);
 	is(hak_registry_slot(3)->state, HAK_SLOT_SLABS);
 	hak_superslab_shrink(0);
