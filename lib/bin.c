@@ -15,6 +15,9 @@
 #define BIN_PREFILL_MOST HAK_HARD_OR(4u, 1u) /* slabs taken at once */
 #define BIN_GROWING HAK_HARD_OR(8u, 1u)      /* slabs of a class that wants more, from which it grows */
 #define BIN_GUARD_EACH HAK_HARD_OR(4u, 1u)   /* one span in so many is followed by a guard, with HAKMEM_SECURE=2 */
+#define BIN_INSIDE_LEAST ((size_t)HAK_HARD_OR(8, 1) << 20) /* free bytes inside slabs from which pages go back */
+#define BIN_INSIDE_MS 1000u                  /* what is wanted back within that time .. */
+#define BIN_INSIDE_PAUSE_MS HAK_HARD_OR(10000u, 10u) /* .. stops it for that long */
 #define BIN_AHEAD 8u                         /* heads are prefetched that many blocks ahead */
 
 /* ---- the warm pool: a bin's list of slabs with free blocks ---- */
@@ -325,6 +328,38 @@ HAK_FN size_t hak_bin_purge(struct hak_heap *heap)
 			bytes += hak_slab_purge(slab);
 	hak_count_process(inside_bytes, bytes);
 	return bytes;
+}
+
+/* Blocks were handed out of what was free when pages went back last: half of it is not free any more. */
+static bool bin_is_wanted_back(const struct hak_heap *heap, struct hak_fill fill)
+{
+	return fill.held - fill.used < heap->inside_purged / 2 && fill.used > heap->inside_used;
+}
+
+/* More than half of the heap's slabs is free inside them: whole pages of that go back, more each time that an eighth became
+ * free or half of what was in use, but not for a while if they were wanted back soon. */
+HAK_FN void hak_bin_tend(struct hak_heap *heap)
+{
+	uint32_t now = hak_os_now();
+	struct hak_fill fill = hak_bin_fill(heap);
+	size_t free = fill.held - fill.used;
+
+	if (!hak_setting(ace_enabled) || fill.held < fill.used)
+		return;
+	if (bin_is_wanted_back(heap, fill)) {
+		if (hak_elapsed(now, heap->inside_stamp) < BIN_INSIDE_MS)
+			heap->inside_pause = BIN_INSIDE_PAUSE_MS;
+		heap->inside_purged = 0;
+	}
+	if (free < BIN_INSIDE_LEAST || free < fill.held / 2 || hak_elapsed(now, heap->inside_stamp) < heap->inside_pause)
+		return;
+	if (heap->inside_purged > 0 && free < heap->inside_purged + fill.held / 8 && fill.used > heap->inside_used / 2)
+		return;
+	heap->inside_pause = 0;
+	heap->inside_purged = free;
+	heap->inside_used = fill.used;
+	heap->inside_stamp = now;
+	hak_bin_purge(heap);
 }
 
 /* What the out-cache holds.  Its blocks were counted when they went there (hak_guard_passed); these are not handed out. */

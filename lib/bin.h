@@ -21,5 +21,6 @@ HAK_FN void hak_bin_give_oldest(struct hak_heap *heap, unsigned class, unsigned 
 HAK_FN void hak_bin_give_empty(struct hak_bin *bin);               /* slabs wholly free go to the pool */
 HAK_FN void hak_bin_settle(struct hak_heap *heap, unsigned class); /* both, of all that is cached */
 HAK_FN size_t hak_bin_purge(struct hak_heap *heap);                /* free pages inside slabs go back; bytes */
+HAK_FN void hak_bin_tend(struct hak_heap *heap);                   /* the same, if it is worth it */
 
 #endif

@@ -92,6 +92,8 @@ struct hak_heap {
 	uint32_t inside_stamp;    /* hak_os_now() of the last purge inside slabs in use */
 	uint32_t inside_pause;    /* milliseconds until the next may be */
 	size_t inside_purged;     /* bytes free inside the heap's slabs then */
+	size_t inside_used;       /* and those in use */
+	_Atomic size_t visit_received; /* parcels received when the last visitor left */
 	bool borrowed;            /* for one call, by a thread that it is not: nothing is cached for the next */
 	struct hak_delay *delay;  /* HAKMEM_SECURE=2: freed blocks that wait */
 	_Atomic size_t sample_left, sample_distance; /* bytes to the next sample, and how many there are on average: sample.h */

@@ -12,9 +12,6 @@
 
 #define REFILL_IDLE_TICKS HAK_HARD_OR(256u, 3u)   /* cold calls between two looks for caches that nobody uses */
 #define REFILL_INSIDE_TICKS HAK_HARD_OR(64u, 16u) /* cold calls between looks at what is free inside slabs */
-#define REFILL_INSIDE_LEAST ((size_t)HAK_HARD_OR(8, 1) << 20) /* free bytes inside slabs from which pages go back */
-#define REFILL_INSIDE_MS 1000u                    /* what is wanted back within that time .. */
-#define REFILL_INSIDE_PAUSE_MS HAK_HARD_OR(10000u, 10u) /* .. stops it for that long */
 #define REFILL_JOINT_BYTES 16384u                 /* that a joint class hands out before its neighbours get slabs .. */
 #define REFILL_WIDE_BYTES 4096u                   /* .. and before those of another doubling do */
 
@@ -37,30 +34,6 @@ static HAK_COLD void refill_settle_idle(struct hak_heap *heap)
 	heap->idle_ticks = heap->ticks;
 }
 
-/* More than half of the heap's slabs is free inside them: whole pages of that go back, more each time that an eighth
- * became free, but not for a while if they were wanted back soon. */
-static HAK_COLD void refill_tend_inside(struct hak_heap *heap)
-{
-	uint32_t now = hak_os_now();
-	struct hak_fill fill = hak_bin_fill(heap);
-	size_t free = fill.held > fill.used ? fill.held - fill.used : 0;
-
-	if (!hak_setting(ace_enabled))
-		return;
-	if (free < heap->inside_purged / 2) {
-		if (hak_elapsed(now, heap->inside_stamp) < REFILL_INSIDE_MS)
-			heap->inside_pause = REFILL_INSIDE_PAUSE_MS;
-		heap->inside_purged = 0;
-	}
-	if (free < REFILL_INSIDE_LEAST || free < fill.held / 2 || free < heap->inside_purged + fill.held / 8 ||
-	    hak_elapsed(now, heap->inside_stamp) < heap->inside_pause)
-		return;
-	heap->inside_pause = 0;
-	heap->inside_purged = free;
-	heap->inside_stamp = now;
-	hak_bin_purge(heap);
-}
-
 /* The tick of who has entered the heap. */
 static void refill_tick_inside(struct hak_heap *heap)
 {
@@ -68,7 +41,7 @@ static void refill_tick_inside(struct hak_heap *heap)
 	if (heap->ticks - heap->idle_ticks >= REFILL_IDLE_TICKS)
 		refill_settle_idle(heap);
 	if (heap->ticks % REFILL_INSIDE_TICKS == 0)
-		refill_tend_inside(heap);
+		hak_bin_tend(heap);
 }
 
 HAK_FN void hak_refill_tick(struct hak_heap *heap, size_t bytes)

@@ -8,7 +8,8 @@
 
 #define REMOTE_SEND_TICKS HAK_HARD_OR(64u, 2u)  /* cold calls until parcels that are not full are sent too */
 #define REMOTE_TICKS HAK_HARD_OR(256u, 2u)      /* cold calls between looks at what is old */
-#define REMOTE_INBOX_MOST HAK_HARD_OR(128u, 1u) /* parcels in an inbox from which its heap is visited */
+#define REMOTE_INBOX_MOST HAK_HARD_OR(128u, 1u) /* parcels in an inbox from which its heap is visited .. */
+#define REMOTE_QUIET_MOST HAK_HARD_OR(8u, 1u)   /* .. and if only visitors emptied it lately */
 
 static struct hak_parcel *remote_get_parcel(struct hak_heap *heap, uint32_t owner)
 {
@@ -96,6 +97,8 @@ static HAK_COLD void remote_visit_idle(struct hak_heap *idle)
 			return; /* another visitor is inside, and makes it idle again when he leaves */
 		hak_count(&idle->counts.visited, 1);
 		hak_remote_settle(idle);
+		if (hak_load(&idle->counts.visited, relaxed) % REMOTE_QUIET_MOST == 0)
+			hak_bin_tend(idle);
 		hak_heap_release(idle); /* then look again: H4 */
 	}
 }
@@ -120,8 +123,16 @@ static HAK_COLD void remote_visit_live(struct hak_heap *heap)
 		remote_unpack_to_slabs(heap, parcel);
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		hak_bin_give_empty(&heap->bins[c]);
+	hak_bin_tend(heap);
+	hak_store(&heap->visit_received, hak_load(&heap->counts.parcels_received, relaxed), relaxed);
 	if (!hak_heap_visit_end(heap))
 		hak_remote_leave(heap);
+}
+
+/* An owner that sleeps, or does not allocate, leaves parcels to visitors; each block in them keeps its slab. */
+static bool remote_is_quiet(const struct hak_heap *heap)
+{
+	return hak_load(&heap->visit_received, relaxed) == hak_load(&heap->counts.parcels_received, relaxed);
 }
 
 HAK_FN void hak_remote_visit_all(void)
@@ -166,7 +177,7 @@ static void remote_push(struct hak_heap *heap, unsigned place)
 	depth = hak_parcel_push(&owner->inbox, parcel);
 	if (hak_load(&owner->state, seq_cst) == HAK_HEAP_IDLE) /* H4; partner: hak_heap_release */
 		remote_visit_idle(owner);
-	else if (depth >= REMOTE_INBOX_MOST)
+	else if (depth >= REMOTE_INBOX_MOST || (depth >= REMOTE_QUIET_MOST && remote_is_quiet(owner)))
 		remote_visit_live(owner);
 }
 

@@ -3,7 +3,7 @@
  * less than 5 %. */
 #include "promise.h"
 
-enum { size = 256 };
+enum { size = 256 }; /* of each, or on average */
 
 static void **blocks;
 static size_t count;
@@ -26,6 +26,18 @@ static void *fill(void *with)
 	return with;
 }
 
+/* Sizes and order by chance: a block that waits anywhere for its slab keeps that slab. */
+static void *fill_mixed(void *with)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t other = random_below((unsigned)i + 1);
+
+		blocks[i] = blocks[other];
+		blocks[other] = make(size / 8 + random_below(size * 7 / 4));
+	}
+	return with;
+}
+
 static void in_thread(void *(*run)(void *), void *with)
 {
 	pthread_t thread;
@@ -40,14 +52,19 @@ struct way {
 	const char *name;
 	bool made_elsewhere;
 	int freed; /* 0 here, 1 elsewhere, 2 both */
+	bool is_mixed;
 };
 
 static const struct way ways[] = {
-	{ "freed by their maker", false, 0 },
-	{ "freed by another thread", false, 1 },
-	{ "freed by both", false, 2 },
-	{ "made by a thread that ended", true, 0 },
-	{ "made and freed by threads that ended", true, 1 },
+	{ "freed by their maker", false, 0, false },
+	{ "freed by another thread", false, 1, false },
+	{ "freed by both", false, 2, false },
+	{ "made by a thread that ended", true, 0, false },
+	{ "made and freed by threads that ended", true, 1, false },
+	{ "mixed, freed by their maker", false, 0, true },
+	{ "mixed, freed by another thread", false, 1, true },
+	{ "mixed, freed by both", false, 2, true },
+	{ "mixed, made and freed by threads that ended", true, 1, true },
 };
 
 static void free_all(int by)
@@ -67,12 +84,13 @@ static void free_all(int by)
 static void check(size_t number)
 {
 	const struct way *way = &ways[number];
+	void *(*make_all)(void *) = way->is_mixed ? fill_mixed : fill;
 	size_t before = resident(), resting, trimmed;
 
 	if (way->made_elsewhere)
-		in_thread(fill, NULL);
+		in_thread(make_all, NULL);
 	else
-		fill(NULL);
+		make_all(NULL);
 	free_all(way->freed);
 	rest(2000);
 	resting = percent_of(resident(), before);
