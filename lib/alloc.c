@@ -203,13 +203,11 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 	return p && zero && !is_zero ? memset(p, 0, size) : p;
 }
 
-HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
+static HAK_NOINLINE void *alloc_miss(size_t size)
 {
 	bool zero;
 	void *p;
 
-	if (hak_unlikely(hak_setting(secure)) && (p = hak_secure_hit(size)) != NULL)
-		return p;
 	if (hak_unlikely(alloc_is_passed(size)) && hak_libc_is_there())
 		return hak_libc_malloc(size);
 	if (hak_unlikely(hak_starve_is_needed()))
@@ -217,6 +215,18 @@ HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
 	if ((p = alloc_guarded(size, hak_class_or_none(size), 1)) != NULL)
 		return p;
 	return alloc_any(size, 1, hak_class_or_none(size), &zero);
+}
+
+static HAK_NOINLINE void *alloc_secured(size_t size)
+{
+	void *p = hak_secure_hit(size);
+
+	return hak_likely(p != NULL) ? p : alloc_miss(size);
+}
+
+HAK_FN HAK_NOINLINE void *hak_alloc_cold(size_t size)
+{
+	return hak_unlikely(hak_setting(secure)) ? alloc_secured(size) : alloc_miss(size);
 }
 
 HAK_FN HAK_NOINLINE void *hak_alloc_medium(size_t size) { return hak_hot_medium(size); }

@@ -126,19 +126,12 @@ static HAK_NOINLINE void free_miss(struct hak_heap *heap, void *p, uint32_t tag)
 	}
 }
 
-HAK_FN HAK_NOINLINE void hak_free_cold(void *p)
+HAK_HOT void free_no_hit(void *p)
 {
-	uint32_t tag;
+	uint32_t tag = hak_block_tag(p);
 	struct hak_heap *heap;
 	bool sent;
 
-	if (hak_unlikely(hak_starve_is_news())) {
-		if (hak_setting(secure) && hak_secure_hit_free(p))
-			return;
-		if (!hak_setting(secure) || hak_starve_is_on())
-			free_watch(p);
-	}
-	tag = hak_block_tag(p);
 	if (hak_unlikely(!hak_block_is_ours(tag))) {
 		if (p)
 			free_span(p, tag);
@@ -153,6 +146,23 @@ HAK_FN HAK_NOINLINE void hak_free_cold(void *p)
 			return;
 	}
 	free_miss(heap, p, tag);
+}
+
+static HAK_NOINLINE void free_watched(void *p)
+{
+	if (hak_setting(secure) && hak_secure_hit_free(p))
+		return;
+	if (!hak_setting(secure) || hak_starve_is_on())
+		free_watch(p);
+	free_no_hit(p);
+}
+
+HAK_FN HAK_NOINLINE void hak_free_cold(void *p)
+{
+	if (hak_unlikely(hak_starve_is_news()))
+		free_watched(p);
+	else
+		free_no_hit(p);
 }
 
 /* Could a block of this class have been asked for with that size: by malloc, or by a realloc that let it stay? */

@@ -18,7 +18,7 @@
 
 static uint64_t secure_secret[2];
 static _Atomic uint64_t secure_drawn;
-static bool secure_is_quick; /* nobody else has to see each call */
+static uint32_t secure_hits; /* HAKMEM_SECURE, or 0: somebody else has to see each call */
 static bool secure_is_late; /* there were slabs at the start */
 
 /* Below n, for places.  Threads may draw the same number. */
@@ -87,7 +87,7 @@ HAK_FN bool hak_secure_start(void)
 		hak_remote_settle(heap); /* no other thread is there who could be inside */
 		secure_mark_heap(heap);
 	}
-	secure_is_quick = !hak_setting(guard_sample);
+	secure_hits = hak_setting(guard_sample) ? 0 : hak_setting(secure);
 	hak_thread.heap = &hak_empty_heap;
 	hak_store(&hak_registry.shown, 0, relaxed);
 	return true;
@@ -313,11 +313,8 @@ HAK_FN void hak_secure_wipe(void *p, size_t size)
 
 /* ---- hits ---- */
 
-/* The empty heap for a signal handler that finds the thread inside of its own, and where every call is watched. */
-HAK_HOT struct hak_heap *secure_hit_heap(void)
-{
-	return hak_unlikely(hak_starve_is_on() || hak_thread.inside) ? &hak_empty_heap : hak_thread.own;
-}
+/* Not while every call is watched, and not for a signal handler that finds the thread inside of its heap. */
+HAK_HOT bool secure_may_hit(void) { return hak_likely(!hak_starve_is_on() && !hak_thread.inside); }
 
 HAK_HOT struct hak_cache *secure_cache(struct hak_heap *heap, size_t size)
 {
@@ -333,8 +330,9 @@ HAK_HOT void secure_mark_used(const void *p)
 }
 
 /* C2, C3 */
-static HAK_NOINLINE void *secure_hit_wiped(struct hak_heap *heap, size_t size)
+static HAK_NOINLINE void *secure_hit_wiped(size_t size)
 {
+	struct hak_heap *heap = hak_thread.own;
 	struct hak_cache *cache = secure_cache(heap, hak_secure_room(size));
 	void *p = NULL;
 
@@ -351,14 +349,14 @@ static HAK_NOINLINE void *secure_hit_wiped(struct hak_heap *heap, size_t size)
 
 HAK_FN void *hak_secure_hit(size_t size)
 {
-	struct hak_heap *heap = secure_hit_heap();
+	struct hak_heap *heap = hak_thread.own;
 	struct hak_cache *cache;
 	void *p;
 
-	if (!secure_is_quick || size > HAK_CLASS_MAX - SECURE_TRAILER)
+	if (!secure_may_hit() || size > HAK_CLASS_MAX - SECURE_TRAILER)
 		return NULL;
-	if (hak_setting(secure) >= HAK_SECURE_WIPE)
-		return secure_hit_wiped(heap, size);
+	if (hak_unlikely(secure_hits != HAK_SECURE_CHECK))
+		return secure_hits ? secure_hit_wiped(size) : NULL;
 	cache = secure_cache(heap, size);
 	hak_heap_hide_parcels(heap);
 	p = *cache->top;
@@ -407,8 +405,9 @@ static bool secure_put_wiped(struct hak_heap *heap, void *p)
 	return true;
 }
 
-static HAK_NOINLINE bool secure_hit_free_wiped(struct hak_heap *heap, void *p)
+static HAK_NOINLINE bool secure_hit_free_wiped(void *p)
 {
+	struct hak_heap *heap = hak_thread.own;
 	bool is_hit;
 
 	hak_heap_hide_parcels(heap);
@@ -419,19 +418,19 @@ static HAK_NOINLINE bool secure_hit_free_wiped(struct hak_heap *heap, void *p)
 
 HAK_FN bool hak_secure_hit_free(void *p)
 {
-	struct hak_heap *heap = secure_hit_heap();
+	struct hak_heap *heap = hak_thread.own;
 	size_t number = hak_registry_number(p);
 	struct hak_cache *cache;
 	uint32_t x;
 	bool is_hit;
 
-	if (!secure_is_quick || number >= hak_registry_slabs() || (uintptr_t)p % HAK_ALIGN != 0)
+	if (!secure_may_hit() || number >= hak_registry_slabs() || (uintptr_t)p % HAK_ALIGN != 0)
 		return false;
 	x = hak_registry_tag(number) ^ heap->tag;
 	if (x >= HAK_TAG_CLASSES)
 		return false;
-	if (hak_setting(secure) >= HAK_SECURE_WIPE)
-		return secure_hit_free_wiped(heap, p);
+	if (hak_unlikely(secure_hits != HAK_SECURE_CHECK))
+		return secure_hits && secure_hit_free_wiped(p);
 	cache = hak_heap_cache(heap, x);
 	hak_heap_hide_parcels(heap);
 	is_hit = !hak_cache_is_full(cache) && secure_mark_free(p);

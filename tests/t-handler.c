@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A signal handler that allocates, at every instruction of malloc and free.  That is the program's bug, and it may get a block
  * twice by it; but the allocator's own structures stay whole, what it says is a message of its own, and no heap gets lost.
+ * With HAKMEM_SECURE=1 no hit can be interrupted: there nothing at all may be wrong.
  * Links: all rooms.
  *
  * The processor's trap flag makes a signal after each instruction; the handler counts them, and at the one that is tried
@@ -13,6 +14,7 @@
 #include <ucontext.h>
 
 #include "alloc.h"
+#include "capture.h"
 #include "check.h"
 #include "names.h"
 #include "refill.h"
@@ -24,11 +26,13 @@
 #define CAN_STEP 0
 #endif
 
-enum { block = 64, kept_most = 400, dense = 45, full = 1000 };
+enum { block = 64, kept_most = 400, dense = 45, dense_secured = 130, full = 1000 };
 
 static volatile unsigned steps_left; /* 0: not stepping, or done */
 static volatile bool is_stepping;
 static void (*interruption)(void);
+static bool is_secured;
+static volatile bool is_disturbed; /* what was interrupted is inside of another heap than before */
 
 static void on_trap(int number, siginfo_t *info, void *context)
 {
@@ -41,8 +45,12 @@ static void on_trap(int number, siginfo_t *info, void *context)
 		return;
 	}
 	*flags &= ~(greg_t)0x100;
-	if (is_stepping)
+	if (is_stepping) {
+		struct hak_heap *inside = hak_thread.inside;
+
 		interruption();
+		is_disturbed = is_disturbed || hak_thread.inside != inside;
+	}
 #else
 	(void)context;
 #endif
@@ -181,7 +189,7 @@ static void use_up(void)
 
 static bool is_whole(enum hak_check got, bool is_balanced)
 {
-	return got == HAK_CHECK_OK || (!is_balanced && (got == HAK_CHECK_CACHE_TWICE || got == HAK_CHECK_CACHE_BLOCK));
+	return got == HAK_CHECK_OK || (!is_balanced && !is_secured && (got == HAK_CHECK_CACHE_TWICE || got == HAK_CHECK_CACHE_BLOCK));
 }
 
 /* In the child; 0: good, 1: bad, 2: it was over before. */
@@ -209,6 +217,8 @@ static int try_once(const struct trial *trial, bool is_free, unsigned level, uns
 		if (!is_within_bounds())
 			return 1;
 	}
+	if (is_disturbed)
+		return 1;
 	use_up();
 	if (!is_whole(hak_check_heap(hak_thread.own), trial->is_balanced))
 		return 1;
@@ -225,7 +235,7 @@ static void try_all(const struct trial *trial, bool is_free, unsigned level)
 	alarm(240);
 	dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
 	while (got == 0) {
-		*step_tried += *step_tried < dense ? 1 : *step_tried / 2;
+		*step_tried += *step_tried < (is_secured ? dense_secured : dense) ? 1 : *step_tried / 2;
 		got = try_once(trial, is_free, level, *step_tried);
 	}
 	_exit(got);
@@ -249,7 +259,7 @@ static bool is_over(int status) { return WIFEXITED(status) && WEXITSTATUS(status
 /* The library found what the handler did, and said so. */
 static bool is_found(const struct trial *trial, int status)
 {
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && !trial->is_balanced;
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && !trial->is_balanced && !is_secured;
 }
 
 /* At each instruction of a hit, and at some of a miss. */
@@ -271,7 +281,26 @@ static void check_trial(const struct trial *trial, bool is_free)
 			note("%u blocks cached, instruction %u: status 0x%x", levels[i], *step_tried, (unsigned)status);
 		}
 	}
-	ok(bad == 0, "%s in the midst of %s; %u were found", trial->name, is_free ? "free" : "malloc", found);
+	if (is_secured)
+		hold(bad == 0);
+	else
+		ok(bad == 0, "%s in the midst of %s; %u were found", trial->name, is_free ? "free" : "malloc", found);
+}
+
+static void check_trials(void)
+{
+	for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++) {
+		check_trial(&trials[i], false);
+		check_trial(&trials[i], true);
+	}
+}
+
+static void start_secured(const void *with)
+{
+	char word[] = "secured";
+
+	(void)with;
+	emulator_exec_again(word, "HAKMEM_SECURE", "1");
 }
 
 /* ---- with other threads ---- */
@@ -344,9 +373,13 @@ static void check_visit(void)
 
 extern char __ubsan_handle_add_overflow[] __attribute__((weak));
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct capture child;
+
+	(void)argv;
+	is_secured = argc > 1;
 
 	if (!CAN_STEP)
 		skip_all("this processor, or this build, is not stepped through");
@@ -355,10 +388,13 @@ int main(void)
 	sigaction(SIGTRAP, &action, NULL);
 	step_tried = mmap(NULL, sizeof(*step_tried), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	need(step_tried != MAP_FAILED);
-	for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++) {
-		check_trial(&trials[i], false);
-		check_trial(&trials[i], true);
-	}
+	need(is_secured == (hak_setting(secure) != 0));
+	check_trials();
+	if (is_secured)
+		return failures() != 0;
+	capture(&child, start_secured, NULL);
+	if (!ok(child.status == 0, "HAKMEM_SECURE=1: all of that, and nothing is wrong"))
+		note("status 0x%x, words: %s", (unsigned)child.status, child.words);
 	check_beginning();
 	check_visit();
 	return done();
