@@ -24,7 +24,8 @@
 /* ---- malloc ---- */
 
 #define ALLOC_PATIENCE 1024u /* tries in vain, a millisecond apart; .. */
-#define ALLOC_ENDED 16u      /* .. counts as so many if a thread ended meanwhile, and still there is nothing */
+#define ALLOC_ENDED 4u       /* .. counts as so many if a thread ended meanwhile, and still there is nothing */
+#define ALLOC_OWN 2u         /* that many are at most our own */
 #define ALLOC_EAGER 32u      /* the first, one behind the other */
 
 static HAK_COLD void *alloc_fail(void)
@@ -85,7 +86,7 @@ static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t al
 	void *p;
 
 	hak_reclaim_all(*heap);
-	for (unsigned i = 0, waited = 0;; i++, before = returned) {
+	for (unsigned i = 0, ended = 0;; i++, before = returned) {
 		returned = hak_registry_returned();
 		alloc_take_own(heap);
 		p = alloc_once(*heap, size, align, class, zero);
@@ -93,9 +94,10 @@ static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t al
 			p = hak_reclaim_from_idle(class);
 		if (p || hak_registry_is_settled(returned))
 			break;
-		waited += returned == before ? 1 : ALLOC_ENDED;
-		if (waited > ALLOC_PATIENCE) {
-			hak_registry_give_up();
+		ended += returned != before;
+		if (i + ended * ALLOC_ENDED > ALLOC_PATIENCE) {
+			if (ended <= ALLOC_OWN)
+				hak_registry_give_up();
 			break;
 		}
 		if (i >= ALLOC_EAGER)
