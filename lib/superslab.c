@@ -23,6 +23,27 @@ static bool superslab_make_marks(struct hak_slot *slot)
 	return slot->marks != NULL;
 }
 
+#define SUPERSLAB_FEW 4u /* SuperSlabs of a small program */
+
+/* Is much of the last page wasted if the heads have whole pages? */
+static bool superslab_has_large_pages(void) { return hak_registry.page > 4096; }
+
+static size_t superslab_heads(void) /* bytes */
+{
+	size_t bytes = HAK_SS_SLABS * sizeof(struct hak_slab);
+
+	return superslab_has_large_pages() ? bytes : hak_align_up(bytes, hak_registry.page);
+}
+
+/* Those of the first SuperSlabs lie close together.  Those of the others begin on a page, so that all of them goes back when they
+ * are purged. */
+static struct hak_slab *superslab_new_heads(void)
+{
+	bool is_close = hak_load(&superslab_mapped, relaxed) < SUPERSLAB_FEW || superslab_has_large_pages();
+
+	return hak_meta_alloc(superslab_heads(), is_close ? HAK_LINE : hak_registry.page);
+}
+
 static bool superslab_make_heads(struct hak_slot *slot)
 {
 	struct hak_slab *slabs;
@@ -31,7 +52,7 @@ static bool superslab_make_heads(struct hak_slot *slot)
 		return false;
 	if (hak_load(&slot->slabs, relaxed))
 		return true;
-	slabs = hak_meta_alloc(HAK_SS_SLABS * sizeof(struct hak_slab), HAK_LINE);
+	slabs = superslab_new_heads();
 	hak_store(&slot->slabs, slabs, relaxed); /* published by the pool's word */
 	return slabs != NULL;
 }
@@ -141,7 +162,7 @@ HAK_FN void hak_superslab_prewarm(unsigned n)
 static void superslab_purge_heads(const struct hak_slot *slot)
 {
 	uintptr_t heads = (uintptr_t)hak_load(&slot->slabs, relaxed), page = hak_registry.page;
-	uintptr_t first = hak_align_up(heads, page), end = (heads + HAK_SS_SLABS * sizeof(struct hak_slab)) & ~(page - 1);
+	uintptr_t first = hak_align_up(heads, page), end = hak_align_down(heads + superslab_heads(), page);
 
 	if (first < end)
 		hak_os_purge((void *)first, end - first);
