@@ -68,9 +68,7 @@ static bool free_own(struct hak_heap *heap, void *p, unsigned class)
 	hak_misuse_check(heap, class, "free", p, UINT_MAX);
 	if (hak_cache_is_full(cache))
 		return false;
-	cache->top[1] = p;
-	hak_signal_fence();
-	cache->top++;
+	hak_cache_push(cache, p);
 	return true;
 }
 
@@ -87,7 +85,7 @@ static bool free_starved_own(struct hak_heap *heap, void *p, uint32_t tag)
 		hak_misuse_check(heap, hak_block_class(tag), "free", p, HAK_MISUSE_NEAR);
 	if (hak_cache_is_full(cache))
 		return false;
-	*++cache->top = p;
+	hak_cache_push(cache, p);
 	hak_count(&heap->bins[hak_block_class(tag)].counts.direct_free, 1);
 	return true;
 }

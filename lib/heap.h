@@ -151,6 +151,14 @@ HAK_HOT bool hak_cache_is_full(const struct hak_cache *cache) { return hak_cache
 /* Is p the newest block of a cache, or the one before? */
 HAK_HOT bool hak_cache_is_newest(void *const *top, const void *p) { return top[0] == p || top[-1] == p; }
 
+/* Into a cache that has room.  In this order, so that a child that another thread forks meanwhile finds no old address there. */
+HAK_HOT void hak_cache_push(struct hak_cache *cache, void *p)
+{
+	cache->top[1] = p;
+	hak_signal_fence();
+	cache->top++;
+}
+
 HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /* blocks */
 {
 	const struct hak_bin *bin = &heap->bins[class];

@@ -201,8 +201,10 @@ HAK_HOT bool secure_has_size(const void *p)
 /* One of those in the cache, which is not empty. */
 static void *secure_pop_random(const struct hak_heap *heap, struct hak_cache *cache)
 {
-	void **top = cache->top--, **at = top - secure_draw((unsigned)(top - heap->bins[cache - heap->caches].array)), *p = *at;
+	void **top = cache->top, **at = top - secure_draw((unsigned)(top - heap->bins[cache - heap->caches].array)), *p = *at;
 
+	cache->top--;
+	hak_signal_fence(); /* C6 */
 	*at = *top;
 	return p;
 }
@@ -224,7 +226,7 @@ HAK_FN void *hak_secure_exchange(struct hak_heap *heap, unsigned class, void *p)
 	if (hak_setting(secure) < HAK_SECURE_WIPE || !*cache->top)
 		return p;
 	other = secure_pop_random(heap, cache);
-	*++cache->top = p;
+	hak_cache_push(cache, p);
 	return other;
 }
 
@@ -325,6 +327,7 @@ HAK_HOT void secure_mark_used(const void *p)
 {
 	struct hak_mark m = hak_mark_of(p);
 
+	hak_signal_fence(); /* C6 */
 	if (hak_unlikely(!hak_mark_flip_own(&m)))
 		secure_die_twice(p);
 }
@@ -376,6 +379,7 @@ HAK_HOT bool secure_mark_free(const void *p)
 
 	if (hak_unlikely(was_free))
 		hak_mark_flip_own(&m);
+	hak_signal_fence(); /* C6 */
 	return !was_free;
 }
 
@@ -400,8 +404,9 @@ static bool secure_put_wiped(struct hak_heap *heap, void *p)
 		return false;
 	secure_clear("free", p, have);
 	secure_wait(heap->delay, have, p);
+	hak_signal_fence(); /* C6 */
 	if (cache)
-		*++cache->top = out;
+		hak_cache_push(cache, out);
 	return true;
 }
 
@@ -435,7 +440,7 @@ HAK_FN bool hak_secure_hit_free(void *p)
 	hak_heap_hide_parcels(heap);
 	is_hit = !hak_cache_is_full(cache) && secure_mark_free(p);
 	if (hak_likely(is_hit))
-		*++cache->top = p;
+		hak_cache_push(cache, p);
 	hak_heap_show_parcels();
 	return is_hit;
 }

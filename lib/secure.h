@@ -6,6 +6,9 @@
  * C3  CANARY: the last word of a block that the program holds tells the size that was asked for, and up to
  *     32 bytes behind that size have a pattern.  Both depend on a secret and on the address.  The size lies in the midst of the
  *     word: what is written from either side meets bytes that are the secret's alone.
+ * C6  Other threads may fork at any moment, and the child adopts the heap of a thread that was in a hit.  So a block leaves its
+ *     place before its mark says in use, and its mark says free before it has another place: in the child it may be lost, but it
+ *     is nowhere twice, and nowhere while it is in use.
  * Functions that take a heap: it is the thread's own, hidden (hak_heap_hide_parcels). */
 #ifndef HAK_SECURE_H
 #define HAK_SECURE_H

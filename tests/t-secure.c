@@ -142,6 +142,58 @@ static void works_across_threads(void)
 		free(atomic_exchange(&places[i], NULL));
 }
 
+static atomic_bool is_over;
+
+static void *thread_churns(void *with)
+{
+	char *blocks[64] = { NULL };
+	uint32_t random = (uint32_t)(uintptr_t)with, turns = random < 100 ? UINT32_MAX : 3000; /* in a child few */
+
+	for (uint32_t i = 0; i < turns && !is_over; i++) {
+		size_t at = (random = random * 1664525 + 1013904223) >> 8;
+
+		free(blocks[at % 64]);
+		blocks[at % 64] = filled(16 + at / 64 % 9 * 100);
+	}
+	for (int i = 0; i < 64; i++)
+		free(blocks[i]);
+	return NULL;
+}
+
+static void run_threads(pthread_t *threads, uintptr_t count, uintptr_t seed)
+{
+	for (uintptr_t i = 0; i < count; i++)
+		need(pthread_create(&threads[i], NULL, thread_churns, (void *)(seed + i)) == 0);
+}
+
+/* A child's threads take the heaps of threads that were in the midst of a hit: C6 of secure.h. */
+static void works_in_children(void)
+{
+	pthread_t threads[3], own[5];
+	int status = 0;
+
+	if (is_emulated())
+		return; /* fork among threads is not for emulators */
+	run_threads(threads, 3, 1);
+	for (int i = 0; i < 250 && status == 0; i++) {
+		pid_t child = fork();
+
+		need(child >= 0);
+		if (child == 0) {
+			alarm(60);
+			run_threads(own, 5, 100);
+			for (int k = 0; k < 5; k++)
+				pthread_join(own[k], NULL);
+			_exit(failures());
+		}
+		need(waitpid(child, &status, 0) == child);
+	}
+	hold(status == 0);
+	is_over = true;
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static char *_Atomic handled[8];
 
 static void handler(int signal)
@@ -346,6 +398,7 @@ static const struct point {
 	{ "all entries work", works, 0, NULL },
 	{ "all entries work in threads", works_in_threads, 0, NULL },
 	{ "blocks go from thread to thread", works_across_threads, 0, NULL },
+	{ "children of a process with threads", works_in_children, 1, NULL },
 	{ "a signal handler allocates", works_in_handlers, 1, NULL },
 	{ "freed memory is zero", is_wiped, 2, NULL },
 	{ "freed memory of a larger block is zero", is_wiped_mid, 2, NULL },
