@@ -192,7 +192,7 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 	bool is_zero = false;
 	void *p = alloc_guarded(size, class, align);
 
-	if (hak_unlikely(hak_starve_is_on() || (hak_starve_is_news() && !hak_setting(secure)))) /* there nobody follows */
+	if (hak_unlikely(hak_attach_has_news()))
 		hak_attach_follow();
 	if (!p && class < HAK_CLASS_COUNT)
 		p = alloc_class_starved(size, class, &is_zero);

@@ -115,7 +115,7 @@ HAK_FN void hak_attach_leave(struct hak_heap *heap)
 /* The thread shows what the flag says, and frees of all threads find what it says. */
 HAK_FN HAK_COLD void hak_attach_follow(void)
 {
-	if (hak_starve_follow())
+	if (hak_starve_follow() || hak_setting(secure))
 		hak_sample_end();
 	if (hak_thread.inside || hak_thread.own == &hak_empty_heap)
 		return;

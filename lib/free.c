@@ -150,7 +150,7 @@ static HAK_NOINLINE void free_watched(void *p)
 {
 	if (hak_setting(secure) && hak_secure_hit_free(p))
 		return;
-	if (!hak_setting(secure) || hak_starve_is_on())
+	if (hak_attach_has_news())
 		free_watch(p);
 	free_no_hit(p);
 }

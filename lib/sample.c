@@ -212,6 +212,13 @@ HAK_FN void hak_sample_begin(void)
 
 /* ---- the end ---- */
 
+HAK_FN bool hak_sample_is_left(void)
+{
+	struct hak_sample_tables *tables = hak_load(&hak_sample.tables, acquire); /* partner: sample_tables */
+
+	return tables && !hak_sample_is_on() && hak_load(&tables->count, relaxed) != 0;
+}
+
 /* They stay mapped: a thread may be writing a sample still. */
 HAK_FN void hak_sample_end(void)
 {

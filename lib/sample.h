@@ -70,6 +70,7 @@ HAK_HOT bool hak_sample_is_on(void) { return hak_load(&hak_sample.distance, rela
 
 HAK_FN void hak_sample_alloc(void *p, size_t size); /* is about to be handed out */
 HAK_FN void hak_sample_free(const void *p);         /* is about to become free */
+HAK_FN bool hak_sample_is_left(void); /* is there what hak_sample_end gives back? */
 HAK_FN void hak_sample_begin(void);                 /* somebody is attached to otel_memory's probes */
 HAK_FN void hak_sample_end(void);                   /* hits are back: what the tables held goes back to the kernel */
 HAK_FN void hak_sample_after_fork(void);

@@ -10,6 +10,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "look.h"
 #include "names.h"
 #include "resident.h"
@@ -306,6 +307,44 @@ static void test_end(void)
 	need(tables() != NULL);
 }
 
+/* There hits never come back; a call that is none sees the end. */
+static int secured(void)
+{
+	static void *all[5000];
+
+	look_sample(1);
+	for (unsigned i = 0; i < 600; i++)
+		need((kept[i % kept_count] = malloc(100)) != NULL);
+	hold(count_now() > 0);
+	look_sample(0);
+	for (unsigned i = 0; i < 5000; i++)
+		all[i] = malloc(500);
+	for (unsigned i = 0; i < 5000; i++)
+		free(all[i]);
+	hold(count_now() == 0 && listed(NULL) == 0);
+	return failures() != 0;
+}
+
+static void start_secured(const void *with)
+{
+	char word[] = "secured";
+
+	(void)with;
+	emulator_exec_again(word, "HAKMEM_SECURE", "1");
+}
+
+static void test_end_secured(void)
+{
+	struct capture child;
+
+	if (is_emulated() && sysconf(_SC_PAGESIZE) > 4096) {
+		skip("the end with HAKMEM_SECURE: as above");
+		return;
+	}
+	capture(&child, start_secured, NULL);
+	ok(child.status == 0, "the end with HAKMEM_SECURE: status 0x%x %s", (unsigned)child.status, child.words);
+}
+
 /* Who asked was killed. */
 static void test_orphan(void)
 {
@@ -321,8 +360,11 @@ static void test_orphan(void)
 #endif
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	(void)argv;
+	if (argc > 1)
+		return secured();
 	ok(tables() == NULL, "nothing is there that nobody asked for");
 	test_chance();
 	test_each();
@@ -335,6 +377,7 @@ int main(void)
 	test_threads();
 	test_fork();
 	test_end();
+	test_end_secured();
 	test_orphan();
 	return done();
 }
