@@ -82,10 +82,11 @@ static void alloc_take_own(struct hak_heap **heap)
  * fork's handlers they may not be there: nobody waits for the same ones twice. */
 static HAK_COLD void *alloc_retry(struct hak_heap **heap, size_t size, size_t align, unsigned class, bool *zero)
 {
-	uint32_t returned, before = 0;
+	uint32_t returned, before;
 	void *p;
 
 	hak_reclaim_all(*heap);
+	before = hak_registry_returned();
 	for (unsigned i = 0, ended = 0;; i++, before = returned) {
 		returned = hak_registry_returned();
 		alloc_take_own(heap);

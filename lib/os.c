@@ -387,11 +387,11 @@ HAK_FN size_t hak_os_copy_unasked(void *to, const void *from, size_t size)
 
 HAK_FN void hak_os_rest(void)
 {
-	uint64_t end = hak_os_clock() + 1000000;
+	uint64_t begun = hak_os_clock();
 	uint32_t nobody_knows = 0;
 
 	hak_os_wait(&nobody_knows, 0, 1);
-	while (hak_os_clock() < end) /* it was refused */
+	while (begun > 0 && hak_os_clock() < begun + 1000000) /* it was refused, but a clock is there */
 		hak_pause();
 }
 
