@@ -145,6 +145,12 @@ HAK_HOT struct hak_cache *hak_heap_cache(struct hak_heap *heap, uintptr_t offset
 	return (struct hak_cache *)(void *)((char *)heap + offset);
 }
 
+/* Of a pointer that the tags cover: where in the heap the cache of its class is; at least HAK_TAG_CLASSES if it is not the heap's. */
+HAK_HOT uint32_t hak_heap_offset(const struct hak_heap *heap, const void *p)
+{
+	return hak_registry_tag(hak_registry_number(p)) ^ heap->tag;
+}
+
 HAK_HOT uint32_t hak_cache_place(void *const *place) { return (uint32_t)(uintptr_t)place; }
 HAK_HOT bool hak_cache_is_full(const struct hak_cache *cache) { return hak_cache_place(cache->top) >= cache->end; }
 

@@ -216,5 +216,5 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 		hak_probe_2(hakmem, flush, hak_classes[class].size, (bin->capacity + 1u) / 2);
 		hak_bin_give_oldest(heap, class, (bin->capacity + 1u) / 2);
 	}
-	*++cache->top = p;
+	hak_cache_push(cache, p);
 }

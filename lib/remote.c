@@ -33,7 +33,7 @@ static void remote_put_parcel(struct hak_heap *heap, struct hak_parcel *parcel)
 /* The class of a block that another thread freed. */
 static inline unsigned remote_home_class(struct hak_heap *heap, const void *p)
 {
-	uint32_t x = hak_registry_tag(hak_registry_number(p)) ^ heap->tag;
+	uint32_t x = hak_heap_offset(heap, p);
 
 	if (hak_unlikely(x >= HAK_TAG_CLASSES)) /* its slab went back to the pool: it was free already */
 		hak_say_fatal(HAK_FATAL_NO_BLOCK, "free", p, 0);
@@ -52,7 +52,7 @@ static void remote_unpack(struct hak_heap *heap, struct hak_parcel *parcel)
 		if (hak_unlikely(hak_cache_is_newest(cache->top, p)))
 			hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, hak_classes[class].size);
 		if (!hak_cache_is_full(cache))
-			*++cache->top = p;
+			hak_cache_push(cache, p);
 		else
 			hak_bin_put(&heap->bins[class], p);
 	}

@@ -38,7 +38,7 @@ static bool secure_flip(const void *p)
 	struct hak_heap *own = hak_thread.own;
 	bool was_free;
 
-	if (hak_thread.inside || (hak_registry_tag(hak_registry_number(p)) ^ own->tag) >= HAK_TAG_CLASSES)
+	if (hak_thread.inside || hak_heap_offset(own, p) >= HAK_TAG_CLASSES)
 		return hak_mark_flip_others(&m); /* another heap's, or not this one's for this call */
 	hak_heap_hide_parcels(own);
 	was_free = hak_mark_flip_own(&m);
@@ -394,7 +394,7 @@ static bool secure_put_wiped(struct hak_heap *heap, void *p)
 		return false;
 	out = *secure_oldest(heap->delay, have);
 	if (out) {
-		uint32_t x = hak_registry_tag(hak_registry_number(out)) ^ heap->tag;
+		uint32_t x = hak_heap_offset(heap, out);
 
 		if (x >= HAK_TAG_CLASSES || hak_cache_is_full(hak_heap_cache(heap, x)))
 			return false;
@@ -424,14 +424,13 @@ static HAK_NOINLINE bool secure_hit_free_wiped(void *p)
 HAK_FN bool hak_secure_hit_free(void *p)
 {
 	struct hak_heap *heap = hak_thread.own;
-	size_t number = hak_registry_number(p);
 	struct hak_cache *cache;
 	uint32_t x;
 	bool is_hit;
 
-	if (!secure_may_hit() || number >= hak_registry_slabs() || (uintptr_t)p % HAK_ALIGN != 0)
+	if (!secure_may_hit() || hak_registry_number(p) >= hak_registry_slabs() || (uintptr_t)p % HAK_ALIGN != 0)
 		return false;
-	x = hak_registry_tag(number) ^ heap->tag;
+	x = hak_heap_offset(heap, p);
 	if (x >= HAK_TAG_CLASSES)
 		return false;
 	if (hak_unlikely(secure_hits != HAK_SECURE_CHECK))
