@@ -34,19 +34,13 @@ static HAK_COLD void *alloc_fail(void)
 	return NULL;
 }
 
-/* Would a SuperSlab full of such blocks be in use to seven eighths? */
-static bool alloc_is_dense(size_t size)
-{
-	return HAK_SS_SIZE / hak_align_up(size, HAK_SLAB_SIZE) * size >= HAK_SS_SIZE / 8 * 7;
-}
-
 static void *alloc_mid(size_t size, size_t align, bool *zero)
 {
 	unsigned node = hak_numa_node();
 	void *p;
 
 	while ((p = hak_mid_alloc(node, size, align, zero)) == NULL)
-		if (!hak_superslab_grow(node, alloc_is_dense(size)))
+		if (!hak_superslab_grow(node, false))
 			return hak_mid_alloc(HAK_NODE_ANY, size, align, zero);
 	return p;
 }

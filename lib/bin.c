@@ -152,6 +152,12 @@ static void bin_open(struct hak_heap *heap, unsigned class, size_t number, bool 
 	hak_count(&bin->counts.slabs_taken, hak_classes[class].slabs);
 }
 
+/* Blocks that are in use, or wait in caches and parcels. */
+static size_t bin_used(const struct hak_bin_counts *n)
+{
+	return hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed);
+}
+
 HAK_FN struct hak_fill hak_bin_fill(const struct hak_heap *heap)
 {
 	struct hak_fill fill = {0, 0};
@@ -159,18 +165,21 @@ HAK_FN struct hak_fill hak_bin_fill(const struct hak_heap *heap)
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		const struct hak_bin_counts *n = &heap->bins[c].counts;
 
-		fill.used += (hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed)) * hak_classes[c].size;
+		fill.used += bin_used(n) * hak_classes[c].size;
 		fill.held += (hak_load(&n->slabs_taken, relaxed) - hak_load(&n->slabs_given, relaxed)) * HAK_SLAB_SIZE;
 	}
 	return fill;
 }
 
-/* Does the heap fill what it takes?  A small one is not worth a huge page. */
-static bool bin_is_dense(const struct hak_heap *heap)
+/* Does the heap fill what it takes, and its program what it gets?  Large blocks are buffers, of which often only the start is
+ * written: they have no part in it, as the rest would become resident.  A small heap is not worth a huge page. */
+static bool bin_is_dense(const struct hak_heap *heap, unsigned class)
 {
-	struct hak_fill fill = hak_bin_fill(heap);
+	size_t used = 0, held = hak_bin_fill(heap).held;
 
-	return fill.held >= HAK_SS_SIZE && fill.used >= fill.held / 8 * 5;
+	for (unsigned c = 0; c < HAK_CLASS_COUNT && hak_classes[c].slabs == 1; c++)
+		used += bin_used(&heap->bins[c].counts) * hak_classes[c].size;
+	return hak_classes[class].slabs == 1 && held >= HAK_SS_SIZE && used >= held / 8 * 5;
 }
 
 /* A class that takes slabs though it holds some, which are full, grows: so many that what it takes ahead is little beside. */
@@ -239,7 +248,7 @@ HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class)
 		hak_count(&counts->refill_pool, 1);
 		return true;
 	}
-	while (hak_superslab_grow(node, bin_is_dense(heap)))
+	while (hak_superslab_grow(node, bin_is_dense(heap, class)))
 		if (bin_take(heap, node, class)) {
 			hak_count(&counts->refill_map, 1);
 			return true;

@@ -1,7 +1,7 @@
 /* pages: how new memory is backed: huge pages, and pages that are made present ahead of need.  Floor 5.
  *
- * HAKMEM_THP=auto asks for huge pages where the heap is large and dense: small processes, and heaps of which little is
- * used, never get one, whatever the system's own setting is.
+ * HAKMEM_THP=auto asks for huge pages where the heap is large and dense with small blocks: small processes, heaps of which
+ * little is used, and buffers of which little is written never get one, whatever the system's own setting is.
  * HAKMEM_SS_PREFAULT=auto makes slabs of a class that grows present 64 KiB and more by one call.
  * Concurrency: any threads; the kernel's refusals are remembered, and none matters. */
 #ifndef HAK_PAGES_H
@@ -9,7 +9,7 @@
 
 #include "registry.h"
 
-/* A SuperSlab that is wholly mapped.  dense: the heap fills what it takes. */
+/* A SuperSlab that is wholly mapped.  dense: the heap fills what it takes with small blocks. */
 HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense);
 HAK_FN void hak_pages_present(char *at, size_t bytes); /* new memory of a SuperSlab: HAKMEM_SS_PREFAULT 1 and 2 */
 HAK_FN void hak_pages_ready(char *at, size_t bytes); /* makes them present in any case */
