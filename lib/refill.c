@@ -162,9 +162,9 @@ static unsigned refill_fill_out(struct hak_heap *heap, unsigned class, unsigned 
 	void ***array = &heap->outs->array[class];
 	unsigned cached = hak_heap_cached(heap, class), move = n < cached ? n : cached, more = 0;
 
-	if (!*array)
-		*array = hak_heap_array_get(heap, HAK_OUT_SHIFT);
-	if (!*array || !heap->bins[class].capacity) /* starved */
+	if (!heap->bins[class].capacity) /* starved, or borrowed and never used */
+		return 0;
+	if (!*array && (*array = hak_heap_array_get(heap, HAK_OUT_SHIFT)) == NULL)
 		return 0;
 	if (move < n) {
 		hak_capacity_adapt(heap, class, false);

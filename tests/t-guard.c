@@ -149,6 +149,39 @@ static void works_in_threads(void)
 	hold(stats().guarded_blocks <= 255);
 }
 
+static pthread_key_t late;
+
+/* In the last rounds the thread has no heap any more: each call borrows one, which has never had blocks of some of these sizes. */
+static void allocate_late(void *round)
+{
+	if ((uintptr_t)round < 4)
+		pthread_setspecific(late, (char *)round + 1);
+	for (size_t size = 1; size <= 1024; size += 16) {
+		char *p = take(size);
+
+		memset(p, 1, size);
+		drop(p);
+	}
+}
+
+static void *thread_ends_late(void *nothing)
+{
+	drop(take(10));
+	pthread_setspecific(late, (void *)(uintptr_t)1);
+	return nothing;
+}
+
+static void works_at_the_end(void)
+{
+	need(pthread_key_create(&late, allocate_late) == 0);
+	for (int i = 0; i < 50; i++) {
+		pthread_t thread;
+
+		need(pthread_create(&thread, NULL, thread_ends_late, NULL) == 0);
+		pthread_join(thread, NULL);
+	}
+}
+
 static void *thread_frees(void *p)
 {
 	free(p);
@@ -437,6 +470,7 @@ static const struct point {
 	{ "all entries work", works, "1", "255", NULL, 0 },
 	{ "all entries work, one in 50", works, "50", "255", NULL, 0 },
 	{ "all entries work in threads", works_in_threads, "7", "255", NULL, 0 },
+	{ "all works at a thread's end", works_at_the_end, "50", "255", NULL, 0 },
 	{ "blocks go from thread to thread", lives_across_threads, "1", "255", NULL, 0 },
 	{ "a forked child has its own", lives_across_fork, "1", "255", NULL, 0 },
 	{ "usable sizes are exact", knows_sizes, "1", "255", NULL, 0 },
