@@ -170,6 +170,8 @@ static unsigned refill_fill_out(struct hak_heap *heap, unsigned class, unsigned 
 		hak_capacity_adapt(heap, class, false);
 		more = hak_bin_carve(heap, class, *array, n - move);
 	}
+	for (unsigned i = 0; i < move && i < REFILL_LOOKED_AT; i++)
+		hak_misuse_check_slab("free", from->top[-(ptrdiff_t)i]);
 	memcpy(*array + more + 1, from->top - move + 1, move * sizeof(**array));
 	from->top -= move;
 	hak_heap_clear_above(heap, class);
@@ -177,6 +179,7 @@ static unsigned refill_fill_out(struct hak_heap *heap, unsigned class, unsigned 
 	return more + move;
 }
 
+/* What hits take are blocks of the out-cache, of which H9 does not tell: those that go there are looked at instead. */
 static HAK_NOINLINE void *refill_split(struct hak_heap *heap, unsigned class)
 {
 	struct hak_cache *out = &heap->outs->cache[class];
@@ -185,8 +188,10 @@ static HAK_NOINLINE void *refill_split(struct hak_heap *heap, unsigned class)
 	if (hak_heap_outs(heap, class) > 0)
 		return refill_pop(out); /* hits do not see it at present */
 	p = refill_any(heap, class);
-	if (p)
-		hak_guard_passed(heap, 1 + refill_fill_out(heap, class, hak_guard_batch(heap, class)));
+	if (!p)
+		return NULL;
+	hak_misuse_check_slab("free", p);
+	hak_guard_passed(heap, 1 + refill_fill_out(heap, class, hak_guard_batch(heap, class)));
 	return p;
 }
 

@@ -434,6 +434,18 @@ static void frees_in_thread_and_here(void)
 	drop(again(p));
 }
 
+/* Of blocks that are not guarded as much is found as without. */
+static void frees_twice_across_trim(void)
+{
+	char *p = take(112), *other = take(112); /* which keeps the slab */
+
+	drop(p);
+	malloc_trim(0);
+	drop(again(p));
+	for (int i = 0; i < 200; i++)
+		hold(take(112) != other);
+}
+
 static void frees_inside(void) { drop(again(take(112) + 16)); }
 static void resizes_freed(void)
 {
@@ -458,7 +470,7 @@ static void frees_wrong_size(void) { free_sized(take(100), 112); }
 #define BEFORE(bytes) bytes " before"
 #endif
 
-enum { IN_TAKE = 1, IN_DROP = 2, IN_CHANGE = 4, IN_LOOK = 8, IN_FREE_TOO = 16 };
+enum { IN_TAKE = 1, IN_DROP = 2, IN_CHANGE = 4, IN_LOOK = 8, IN_FREE_TOO = 16, NOWHERE = 32 };
 
 static const struct point {
 	const char *name;
@@ -503,6 +515,8 @@ static const struct point {
 	  IN_DROP | IN_TAKE | IN_FREE_TOO },
 	{ "a double free in two threads", frees_in_thread_and_here, "1", "255", "free(*): double free of a block of 112 bytes",
 	  IN_DROP | IN_TAKE | IN_FREE_TOO },
+	{ "a double free of a block that is not guarded", frees_twice_across_trim, "1000000", "255",
+	  "free(*): double free of a block of 112 bytes", NOWHERE },
 	{ "free of a pointer inside", frees_inside, "1", "255",
 	  "free(*): the pointer leads into a block of 112 bytes, not to its start", IN_DROP | IN_TAKE },
 	{ "realloc after free", resizes_freed, "1", "255", "realloc(*): the block of 112 bytes is free",
@@ -565,6 +579,8 @@ static bool has_traces(const char *words, int traces)
 	const char *done = "  it was done by thread ", *taken = "  it was allocated by thread ", *freed = "  it was freed by thread ";
 	bool good = !(traces & IN_TAKE) || has_call(words, taken, (const void *)(uintptr_t)take);
 
+	if (traces & NOWHERE)
+		return strstr(words, done) == NULL;
 	if (traces & IN_FREE_TOO)
 		good &= has_call(words, freed, (const void *)(uintptr_t)drop);
 	else

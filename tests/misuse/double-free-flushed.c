@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A block is freed again when caches have given it back.
  *
- * 0 1 2: free(*): double free of a block of 112 bytes
+ * 0 1 2 guard: free(*): double free of a block of 112 bytes
  * 3: free(*): double free of a block of 128 bytes */
 #include "misuse.h"
 
