@@ -1,7 +1,5 @@
 #include "refill.h"
 
-#include <string.h>
-
 #include "bin.h"
 #include "capacity.h"
 #include "guard.h"
@@ -154,13 +152,26 @@ static void *refill_any(struct hak_heap *heap, unsigned class)
 	return p;
 }
 
+/* Blocks of a cache go behind the first `n` of an out-cache; the number that is there then.  H7: places may hold none. */
+static unsigned refill_move(void **to, unsigned n, void *const *from, unsigned places)
+{
+	for (unsigned i = 0; i < places; i++) {
+		if (hak_unlikely(!from[i]))
+			continue;
+		if (places - i <= REFILL_LOOKED_AT)
+			hak_misuse_check_slab("free", from[i]);
+		to[++n] = from[i];
+	}
+	return n;
+}
+
 /* The newest n blocks of the cache go to the empty out-cache.  Are there fewer, those at hand are carved, so that the next
  * batch is longer. */
 static unsigned refill_fill_out(struct hak_heap *heap, unsigned class, unsigned n)
 {
 	struct hak_cache *from = &heap->caches[class], *to = &heap->outs->cache[class];
 	void ***array = &heap->outs->array[class];
-	unsigned cached = hak_heap_cached(heap, class), move = n < cached ? n : cached, more = 0;
+	unsigned cached = hak_heap_cached(heap, class), move = n < cached ? n : cached, filled = 0;
 
 	if (!heap->bins[class].capacity) /* starved, or borrowed and never used */
 		return 0;
@@ -168,15 +179,13 @@ static unsigned refill_fill_out(struct hak_heap *heap, unsigned class, unsigned 
 		return 0;
 	if (move < n) {
 		hak_capacity_adapt(heap, class, false);
-		more = hak_bin_carve(heap, class, *array, n - move);
+		filled = hak_bin_carve(heap, class, *array, n - move);
 	}
-	for (unsigned i = 0; i < move && i < REFILL_LOOKED_AT; i++)
-		hak_misuse_check_slab("free", from->top[-(ptrdiff_t)i]);
-	memcpy(*array + more + 1, from->top - move + 1, move * sizeof(**array));
+	filled = refill_move(*array, filled, from->top - move + 1, move);
 	from->top -= move;
 	hak_heap_clear_above(heap, class);
-	to->top = *array + more + move;
-	return more + move;
+	to->top = *array + filled;
+	return filled;
 }
 
 /* What hits take are blocks of the out-cache, of which H9 does not tell: those that go there are looked at instead. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A signal handler that allocates, at every instruction of malloc and free.  That is the program's bug, and it may get a block
  * twice by it; but the allocator's own structures stay whole, what it says is a message of its own, and no heap gets lost.
- * With HAKMEM_SECURE=1 no hit can be interrupted: there nothing at all may be wrong.
+ * With HAKMEM_SECURE=1 no hit can be interrupted: there nothing at all may be wrong.  With HAKMEM_GUARD_SAMPLE hits of malloc
+ * take from caches of their own.
  * Links: all rooms.
  *
  * The processor's trap flag makes a signal after each instruction; the handler counts them, and at the one that is tried
@@ -31,7 +32,7 @@ enum { block = 64, kept_most = 400, dense = 45, dense_secured = 130, full = 1000
 static volatile unsigned steps_left; /* 0: not stepping, or done */
 static volatile bool is_stepping;
 static void (*interruption)(void);
-static bool is_secured;
+static bool is_secured, is_again; /* is_again: with a setting */
 static volatile bool is_disturbed; /* what was interrupted is inside of another heap than before */
 
 static void on_trap(int number, siginfo_t *info, void *context)
@@ -281,7 +282,7 @@ static void check_trial(const struct trial *trial, bool is_free)
 			note("%u blocks cached, instruction %u: status 0x%x", levels[i], *step_tried, (unsigned)status);
 		}
 	}
-	if (is_secured)
+	if (is_again)
 		hold(bad == 0);
 	else
 		ok(bad == 0, "%s in the midst of %s; %u were found", trial->name, is_free ? "free" : "malloc", found);
@@ -295,12 +296,22 @@ static void check_trials(void)
 	}
 }
 
-static void start_secured(const void *with)
+static void start_again(const void *setting)
 {
-	char word[] = "secured";
+	const char *const *pair = setting;
+	char word[] = "again";
 
-	(void)with;
-	emulator_exec_again(word, "HAKMEM_SECURE", "1");
+	emulator_exec_again(word, pair[0], pair[1]);
+}
+
+static void check_again(const char *name, const char *value, const char *what)
+{
+	const char *pair[] = { name, value };
+	struct capture child;
+
+	capture(&child, start_again, pair);
+	if (!ok(child.status == 0, "%s=%s: %s", name, value, what))
+		note("status 0x%x, words: %s", (unsigned)child.status, child.words);
 }
 
 /* ---- with other threads ---- */
@@ -376,11 +387,10 @@ extern char __ubsan_handle_add_overflow[] __attribute__((weak));
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
-	struct capture child;
 
 	(void)argv;
-	is_secured = argc > 1;
-
+	is_again = argc > 1;
+	is_secured = hak_setting(secure) != 0;
 	if (!CAN_STEP)
 		skip_all("this processor, or this build, is not stepped through");
 	if (__ubsan_handle_add_overflow)
@@ -388,13 +398,12 @@ int main(int argc, char **argv)
 	sigaction(SIGTRAP, &action, NULL);
 	step_tried = mmap(NULL, sizeof(*step_tried), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	need(step_tried != MAP_FAILED);
-	need(is_secured == (hak_setting(secure) != 0));
+	need(is_again == (is_secured || hak_setting(guard_sample) != 0));
 	check_trials();
-	if (is_secured)
+	if (is_again)
 		return failures() != 0;
-	capture(&child, start_secured, NULL);
-	if (!ok(child.status == 0, "HAKMEM_SECURE=1: all of that, and nothing is wrong"))
-		note("status 0x%x, words: %s", (unsigned)child.status, child.words);
+	check_again("HAKMEM_SECURE", "1", "all of that, and nothing is wrong");
+	check_again("HAKMEM_GUARD_SAMPLE", "1000000", "all of that");
 	check_beginning();
 	check_visit();
 	return done();
