@@ -48,13 +48,16 @@ static void *alloc_mid(size_t size, size_t align, bool *zero)
 /* One try at any size.  class: of a cached size, else HAK_CLASS_COUNT; with align 1 one that serves it will do. */
 static void *alloc_once(struct hak_heap *heap, size_t size, size_t align, unsigned class, bool *zero)
 {
+	void *p;
+
 	if (class < HAK_CLASS_COUNT)
 		return heap ? hak_refill(heap, align == 1 ? hak_heap_serving(heap, class) : class) : NULL;
 	if (heap)
 		hak_refill_tick(heap, size);
-	if (size <= HAK_MID_MAX && align <= HAK_SS_SIZE)
-		return alloc_mid(size, align, zero);
-	return hak_large_alloc(size, align, zero);
+	p = size <= HAK_MID_MAX && align <= HAK_SS_SIZE ? alloc_mid(size, align, zero) : hak_large_alloc(size, align, zero);
+	if (heap && *zero)
+		heap->fresh += size;
+	return p;
 }
 
 /* Instead of a borrowed heap, or none, the thread's own, as soon as its visitor has gone. */

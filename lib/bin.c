@@ -146,6 +146,8 @@ static void bin_open(struct hak_heap *heap, unsigned class, size_t number, bool 
 		hak_mark_span(&slabs[number % HAK_SS_SLABS]);
 	if (hak_unlikely(hak_setting(secure) >= HAK_SECURE_CANARY))
 		slabs[number % HAK_SS_SLABS].fresh |= HAK_FRESH_WIPED;
+	if (zero)
+		heap->fresh += hak_classes[class].slabs * HAK_SLAB_SIZE;
 	hak_registry_set_tags(number, hak_classes[class].slabs, heap->tag | class * HAK_CACHE_SIZE);
 	bin_link_last(bin, &slabs[number % HAK_SS_SLABS]);
 	bin->empty++;
@@ -347,11 +349,31 @@ static bool bin_is_wanted_back(const struct hak_heap *heap, struct hak_fill fill
 
 /* More than half of the heap's slabs is free inside them: whole pages of that go back, more each time that an eighth became
  * free or half of what was in use, but not for a while if they were wanted back soon. */
+static bool bin_is_left(const struct hak_heap *heap, struct hak_fill fill, uint32_t now)
+{
+	size_t free = fill.held - fill.used;
+
+	return free >= fill.held / 2 && hak_elapsed(now, heap->inside_stamp) >= heap->inside_pause &&
+	       (heap->inside_purged == 0 || free >= heap->inside_purged + fill.held / 8 || fill.used <= heap->inside_used / 2);
+}
+
+/* New memory is taken beside an eighth or more that is free: that serves other sizes than those that are wanted now.  All in all
+ * half of what was ever taken goes back that way at most. */
+static bool bin_is_in_the_way(struct hak_heap *heap, struct hak_fill fill)
+{
+	size_t free = fill.held - fill.used, fresh = heap->fresh, seen = heap->fresh_seen;
+
+	heap->fresh_seen = fresh;
+	if (fresh == seen || free < fill.held / 8 || fresh / 2 < free)
+		return false;
+	heap->fresh_seen = heap->fresh = fresh - 2 * free;
+	return true;
+}
+
 HAK_FN void hak_bin_tend(struct hak_heap *heap)
 {
 	uint32_t now = hak_os_now();
 	struct hak_fill fill = hak_bin_fill(heap);
-	size_t free = fill.held - fill.used;
 
 	if (!hak_setting(ace_enabled) || fill.held < fill.used)
 		return;
@@ -360,14 +382,16 @@ HAK_FN void hak_bin_tend(struct hak_heap *heap)
 			heap->inside_pause = BIN_INSIDE_PAUSE_MS;
 		heap->inside_purged = 0;
 	}
-	if (free < BIN_INSIDE_LEAST || free < fill.held / 2 || hak_elapsed(now, heap->inside_stamp) < heap->inside_pause)
+	if (fill.held - fill.used < BIN_INSIDE_LEAST)
 		return;
-	if (heap->inside_purged > 0 && free < heap->inside_purged + fill.held / 8 && fill.used > heap->inside_used / 2)
+	if (bin_is_left(heap, fill, now)) {
+		heap->inside_pause = 0;
+		heap->inside_purged = fill.held - fill.used;
+		heap->inside_used = fill.used;
+		heap->inside_stamp = now;
+	} else if (!bin_is_in_the_way(heap, fill)) {
 		return;
-	heap->inside_pause = 0;
-	heap->inside_purged = free;
-	heap->inside_used = fill.used;
-	heap->inside_stamp = now;
+	}
 	hak_bin_purge(heap);
 }
 

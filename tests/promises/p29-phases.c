@@ -9,7 +9,7 @@ struct block { unsigned char *at; size_t size; };
 
 static struct block *blocks;
 static size_t used, most, live, live_most, resident_most, before;
-static uint64_t seed = 20;
+static uint64_t seed = 28; /* its tenth phase wants other small sizes than the ninth */
 
 static void look(void)
 {
