@@ -26,6 +26,7 @@
 #define ALLOC_PATIENCE 1024u /* tries in vain, a millisecond apart; .. */
 #define ALLOC_ENDED 4u       /* .. counts as so many if a thread ended meanwhile, and still there is nothing */
 #define ALLOC_OWN 2u         /* that many are at most our own */
+#define ALLOC_ZERO_ASK HAK_HARD_OR(16384u, 4097u) /* from here on it pays to ask whether the memory is zero already */
 #define ALLOC_EAGER 32u      /* the first, one behind the other */
 
 static HAK_COLD void *alloc_fail(void)
@@ -200,7 +201,10 @@ static HAK_NOINLINE void *alloc_starved(size_t size, size_t align, bool zero)
 		hak_record_alloc(zero ? HAK_RECORD_CALLOC : align > 1 ? HAK_RECORD_ALIGNED : HAK_RECORD_MALLOC, size, align, p);
 	if (hak_sample_is_on())
 		hak_sample_alloc(p, size);
-	return p && zero && !is_zero ? memset(p, 0, size) : p;
+	if (!p || !zero || is_zero)
+		return p;
+	/* what was never written is read only, which gives it no memory */
+	return size >= ALLOC_ZERO_ASK && class < HAK_CLASS_COUNT && hak_is_filled(p, size, 0) ? p : memset(p, 0, size);
 }
 
 static HAK_NOINLINE void *alloc_miss(size_t size)
@@ -250,8 +254,6 @@ HAK_FN void *hak_alloc_aligned(size_t align, size_t size)
 }
 
 /* ---- calloc ---- */
-
-#define ALLOC_ZERO_ASK HAK_HARD_OR(16384u, 4097u) /* from here on it pays to ask whether the memory is zero already */
 
 /* A block of a cached class; its memory may be known to be zero. */
 static void *alloc_zeroed_class(size_t size, bool *zero)

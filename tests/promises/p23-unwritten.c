@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Promise 23: memory that is not written is not made resident: less than 30 % of blocks of 40 KiB and more, of malloc, of
- * calloc, and of buffers of which the first bytes are written.  In a process of its own for each, as freed memory may be reused. */
+ * calloc, and of buffers of which the first bytes are written.  In a process of its own for each, as freed memory may be reused.
+ * Of calloc also with HAKMEM_SECURE, where each call is a cold one. */
 #include "promise.h"
 
 static const size_t sizes[] = { 40, 64, 65, 100, 136, 260, 500, 1000, 2048, 2049, 5000, 20000, 100000, 600000 };
@@ -33,9 +34,29 @@ static void measure(size_t number)
 		note("%zu %%", percent);
 }
 
-int main(void)
+static void start_secured(size_t level)
 {
+	char word[] = "secured", text[] = { (char)('0' + level), '\0' };
+
+	emulator_exec_again(word, "HAKMEM_SECURE", text);
+	_exit(99);
+}
+
+static int check_secured(void)
+{
+	for (size_t i = CALLOC; i < WAYS * sizeof(sizes) / sizeof(*sizes); i += WAYS)
+		hold(in_child(measure, i) == 0);
+	return failures() != 0;
+}
+
+int main(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		return check_secured();
 	for (size_t i = 0; i < WAYS * sizeof(sizes) / sizeof(*sizes); i++)
 		ok(in_child(measure, i) == 0, "%s, blocks of %zu KiB", ways[i % WAYS], sizes[i / WAYS]);
+	for (size_t level = 1; level <= 3; level++)
+		ok(in_child(start_secured, level) == 0, "calloc, HAKMEM_SECURE=%zu", level);
 	return done();
 }
