@@ -18,6 +18,7 @@
 #define BIN_INSIDE_LEAST ((size_t)HAK_HARD_OR(8, 1) << 20) /* free bytes inside slabs from which pages go back */
 #define BIN_INSIDE_MS 1000u                  /* what is wanted back within that time .. */
 #define BIN_INSIDE_PAUSE_MS HAK_HARD_OR(10000u, 10u) /* .. stops it for that long */
+#define BIN_FRESH_EACH 32u                   /* part of a heap that is new before pages inside it are in the way again */
 #define BIN_AHEAD 8u                         /* heads are prefetched that many blocks ahead */
 
 /* ---- the warm pool: a bin's list of slabs with free blocks ---- */
@@ -357,16 +358,23 @@ static bool bin_is_left(const struct hak_heap *heap, struct hak_fill fill, uint3
 	       (heap->inside_purged == 0 || free >= heap->inside_purged + fill.held / 8 || fill.used <= heap->inside_used / 2);
 }
 
-/* New memory is taken beside an eighth or more that is free: that serves other sizes than those that are wanted now.  All in all
- * half of what was ever taken goes back that way at most. */
+/* Was memory taken since the last look, and not much less than what was freed? */
+static bool bin_is_rising(struct hak_heap *heap, size_t used)
+{
+	size_t taken = heap->fresh - heap->fresh_seen;
+	bool is_rising = taken > 0 && used + 2 * taken >= heap->used_seen;
+
+	heap->fresh_seen = heap->fresh;
+	heap->used_seen = used;
+	return is_rising;
+}
+
+/* Beside what is taken anew an eighth or more is free inside slabs: that serves other sizes than those that are wanted now. */
 static bool bin_is_in_the_way(struct hak_heap *heap, struct hak_fill fill)
 {
-	size_t free = fill.held - fill.used, fresh = heap->fresh, seen = heap->fresh_seen;
-
-	heap->fresh_seen = fresh;
-	if (fresh == seen || free < fill.held / 8 || fresh / 2 < free)
+	if (heap->fresh < BIN_INSIDE_LEAST || heap->fresh < fill.held / BIN_FRESH_EACH || fill.held - fill.used < fill.held / 8)
 		return false;
-	heap->fresh_seen = heap->fresh = fresh - 2 * free;
+	heap->fresh = heap->fresh_seen = 0;
 	return true;
 }
 
@@ -374,6 +382,7 @@ HAK_FN void hak_bin_tend(struct hak_heap *heap)
 {
 	uint32_t now = hak_os_now();
 	struct hak_fill fill = hak_bin_fill(heap);
+	bool is_rising = bin_is_rising(heap, fill.used);
 
 	if (!hak_setting(ace_enabled) || fill.held < fill.used)
 		return;
@@ -389,7 +398,7 @@ HAK_FN void hak_bin_tend(struct hak_heap *heap)
 		heap->inside_purged = fill.held - fill.used;
 		heap->inside_used = fill.used;
 		heap->inside_stamp = now;
-	} else if (!bin_is_in_the_way(heap, fill)) {
+	} else if (!is_rising || !bin_is_in_the_way(heap, fill)) {
 		return;
 	}
 	hak_bin_purge(heap);

@@ -93,8 +93,9 @@ struct hak_heap {
 	uint32_t inside_pause;    /* milliseconds until the next may be */
 	size_t inside_purged;     /* bytes free inside the heap's slabs then */
 	size_t inside_used;       /* and those in use */
-	size_t fresh;             /* bytes taken that had no memory, less twice what went back for their sake */
-	size_t fresh_seen;        /* the same at the last look */
+	size_t fresh;             /* bytes taken that had no memory, since pages inside slabs went back for their sake */
+	size_t fresh_seen;        /* the same at the last look, .. */
+	size_t used_seen;         /* .. and bytes in use */
 	_Atomic size_t visit_received; /* parcels received when the last visitor left */
 	bool borrowed;            /* for one call, by a thread that it is not: nothing is cached for the next */
 	struct hak_delay *delay;  /* HAKMEM_SECURE=2: freed blocks that wait */
