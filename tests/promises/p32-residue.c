@@ -107,7 +107,8 @@ int main(void)
 	enum { n = sizeof(ways) / sizeof(*ways) };
 	pid_t child[n];
 
-	count = short_or_long(128 * MIB, GIB) / size;
+	/* what a cached block keeps is a page, however much was freed */
+	count = short_or_long(sysconf(_SC_PAGESIZE) > 4096 ? 256 * MIB : 128 * MIB, GIB) / size;
 	blocks = map_table(count * sizeof(*blocks));
 	memset(blocks, 1, count * sizeof(*blocks));
 	for (size_t i = 0; i < n; i++) {
