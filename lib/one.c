@@ -2,6 +2,7 @@
 #include "fault.c"
 #include "probe.c"
 #include "call.c"
+#include "vdso.c"
 #include "os.c"
 #include "deepbind.c"
 #include "file.c"

@@ -15,6 +15,7 @@
 #include "bits.h"
 #include "call.h"
 #include "probe.h"
+#include "vdso.h"
 
 /* The kernel's own numbers: what the builder's headers lack must not be missing at run time. */
 #ifndef MAP_FIXED_NOREPLACE
@@ -96,23 +97,64 @@ HAK_FN uint64_t hak_os_secret(void)
 	return hak_os_random();
 }
 
-HAK_FN uint32_t hak_os_now(void)
-{
-	struct timespec t = { 0, 0 };
-	int saved = errno;
+/* ---- the time ---- */
 
-	if (clock_gettime(CLOCK_MONOTONIC_COARSE, &t) != 0)
-		errno = saved;
-	return (uint32_t)((uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u);
+#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
+#ifdef __x86_64__
+#define OS_VDSO_CLOCK "__vdso_clock_gettime"
+#else
+#define OS_VDSO_CLOCK "__kernel_clock_gettime"
+#endif
+
+typedef int os_clock_gettime(clockid_t clock, struct timespec *time);
+
+static int os_ask_clock(clockid_t clock, struct timespec *time)
+{
+	return (int)hak_call(SYS_clock_gettime, clock, (long)time, 0, 0);
 }
 
-static uint64_t os_clock(clockid_t clock)
+static int os_first_clock(clockid_t clock, struct timespec *time);
+static _Atomic(os_clock_gettime *) os_clock_how = os_first_clock;
+
+static HAK_COLD int os_first_clock(clockid_t clock, struct timespec *time)
+{
+	os_clock_gettime *vdso = (os_clock_gettime *)(uintptr_t)hak_vdso_find(OS_VDSO_CLOCK);
+	os_clock_gettime *how = vdso ? vdso : os_ask_clock;
+
+	hak_store(&os_clock_how, how, relaxed);
+	return how(clock, time);
+}
+
+static struct timespec os_clock_read(clockid_t clock)
+{
+	struct timespec t = { 0, 0 };
+
+	hak_load(&os_clock_how, relaxed)(clock, &t);
+	return t;
+}
+#else
+static struct timespec os_clock_read(clockid_t clock)
 {
 	struct timespec t = { 0, 0 };
 	int saved = errno;
 
 	if (clock_gettime(clock, &t) != 0)
 		errno = saved;
+	return t;
+}
+#endif
+
+HAK_FN uint32_t hak_os_now(void)
+{
+	struct timespec t = os_clock_read(CLOCK_MONOTONIC_COARSE);
+
+	return (uint32_t)((uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u);
+}
+
+static uint64_t os_clock(clockid_t clock)
+{
+	struct timespec t = os_clock_read(clock);
+
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 

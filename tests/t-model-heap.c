@@ -14,6 +14,7 @@
 #define hak_model_step() ((void)0)
 #include "../lib/probe.c"
 #include "../lib/call.c"
+#include "../lib/vdso.c"
 #include "../lib/os.c"
 #include "../lib/say.c"
 #include "../lib/file.c"

@@ -6,14 +6,17 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "capture.h"
 #include "emulator.h"
 #include "fails.h"
 #include "tap.h"
+#include "vdso.h"
 
 static size_t page;
 static char *pages; /* the first can be read, the second not */
@@ -107,6 +110,40 @@ static void test_secret(void)
 	ok(hak_os_secret() != hak_os_secret(), "nor with it");
 }
 
+static uint64_t clock_of_libc(clockid_t clock)
+{
+	struct timespec t;
+
+	need(clock_gettime(clock, &t) == 0);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void test_clock(void)
+{
+	uint64_t before = clock_of_libc(CLOCK_MONOTONIC), now = hak_os_clock();
+	uint32_t coarse;
+
+	ok(before <= now && now <= clock_of_libc(CLOCK_MONOTONIC), "the clock is the C library's");
+	before = clock_of_libc(CLOCK_REALTIME);
+	now = hak_os_time();
+	ok(before <= now && now <= clock_of_libc(CLOCK_REALTIME), "so is the time of day");
+	before = clock_of_libc(CLOCK_MONOTONIC_COARSE) / 1000000;
+	coarse = hak_os_now() - (uint32_t)before;
+	ok(coarse <= (uint32_t)(clock_of_libc(CLOCK_MONOTONIC_COARSE) / 1000000 - before), "and the coarse one");
+	ok(!hak_vdso_find("hakmem_nonsense"), "what the kernel does not have is not found");
+#if defined(__x86_64__) && defined(__LP64__)
+	if (getauxval(AT_SYSINFO_EHDR) != 0) {
+		refuse(HAK_FAULT_FILE, ENOSYS);
+		now = hak_os_clock();
+		coarse = hak_os_now();
+		fail_none();
+		ok(now != 0 && coarse != 0, "none of them needs a system call");
+	} else {
+		skip("the time without a system call: the kernel's code is hidden");
+	}
+#endif
+}
+
 static void write_interrupted(const void *error)
 {
 	fail(HAK_FAULT_WRITE, *(const int *)error, 1, 3);
@@ -167,6 +204,7 @@ int main(int argc, char **argv)
 		test_guard("a guard without futex", HAK_FAULT_FUTEX);
 	test_guard("no guard", HAK_FAULT_ADVISE);
 	test_secret();
+	test_clock();
 	capture_silent("a rest without futex", rest_for_a_while, NULL);
 	test_write();
 	ok(check_node() == 0, "the node that the kernel names");
