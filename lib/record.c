@@ -27,7 +27,8 @@ struct record_slot {
 
 /* Zero in a forked child. */
 struct record {
-	_Atomic uint32_t state; /* enum record_state */
+	_Atomic uint32_t state;   /* enum record_state */
+	_Atomic uintptr_t opener; /* the first thread with an event, by the address of its record_thread */
 	int file;
 	struct hak_file_id id;
 	char path[RECORD_PATH + 32]; /* of the file */
@@ -37,7 +38,7 @@ struct record {
 	struct record_slot slots[RECORD_SLOTS];
 };
 
-enum record_state { RECORD_NEW, RECORD_OPENING, RECORD_OPEN, RECORD_ENDED };
+enum record_state { RECORD_NEW, RECORD_OPEN, RECORD_ENDED };
 
 HAK_DEF _Atomic uint32_t hak_record_on;
 static struct record *record;
@@ -101,15 +102,18 @@ static char *record_map(uint32_t n)
 	return hak_file_map(record->file, (uint64_t)n * HAK_RECORD_CHUNK, HAK_RECORD_CHUNK);
 }
 
-/* A child or a program that was executed does this at its first event, when it has one thread. */
+/* A child or a program that was executed does this at its first event, when it has one thread.  The opener may come by again
+ * meanwhile, in a signal handler, or where somebody put a function that allocates in a C library function's place: he would
+ * wait for himself, and goes without that event. */
 static bool record_open(void)
 {
-	uint32_t state = RECORD_NEW;
+	uintptr_t none = 0, self = (uintptr_t)&record_thread;
 
-	for (unsigned i = 0; i < RECORD_TRIES && hak_load(&record->state, acquire) == RECORD_OPENING; i++)
-		hak_os_rest();
-	if (!hak_cas(&record->state, &state, RECORD_OPENING, acquire))
+	if (!hak_cas(&record->opener, &none, self, relaxed)) {
+		for (unsigned i = 0; none != self && i < RECORD_TRIES && hak_load(&record->state, relaxed) == RECORD_NEW; i++)
+			hak_os_rest();
 		return hak_load(&record->state, acquire) == RECORD_OPEN; /* partner: below */
+	}
 	record_create();
 	hak_store(&record->threads, record_thread, relaxed);
 	hak_store(&record->state, RECORD_OPEN, release);

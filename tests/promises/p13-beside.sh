@@ -255,6 +255,65 @@ else
 	skip 'in fakeroot' 'it is not installed, or for another machine'
 fi
 
+# ---- the same with a trace: what it asks the C library for must not come back to it ----
+
+build nosy.so -shared -fPIC -ldl << 'END'
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+	free(malloc(100));
+	return time->tv_sec = 1000000, time->tv_nsec = 0;
+}
+int fstat(int file, struct stat *is)
+{
+	free(malloc(200));
+	return fstatat(file, "", is, AT_EMPTY_PATH);
+}
+int fcntl(int file, int command, ...)
+{
+	va_list list;
+	va_start(list, command);
+	long with = va_arg(list, long);
+	va_end(list);
+	for (int i = 0; i < 30; i++)
+		free(malloc(300));
+	return syscall(SYS_fcntl, file, command, with);
+}
+END
+# All 4 x 2,999 calls of realloc are in the trace.
+traced() {
+	rm -f "$work/trace"*
+	timeout 15 env HAKMEM_TRACE="$work/trace" "$@" "$work/threads" > "$work/out" 2> "$work/err" || { cat "$work/err"; return 1; }
+	[ ! -x "$builddir/hakmem" ] && return
+	for trace in "$work"/trace*; do
+		"$builddir/hakmem" replay --print "$trace"
+	done | awk '$4 == "realloc" { n++ } END { print n, "calls of realloc"; exit n < 11996 }'
+}
+if ! is_native "$library"; then
+	skip 'a trace beside others' 'the library was built for another machine'
+else
+	point 'a trace behind a library whose clock, fstat and fcntl allocate' traced LD_PRELOAD="$work/nosy.so:$library"
+	point 'in front of it' traced LD_PRELOAD="$library:$work/nosy.so"
+	if place=$(found_library faketime/libfaketime.so.1); then
+		point 'behind libfaketime.so.1, its clock stopped' traced FAKETIME='2020-01-01 00:00:00' LD_PRELOAD="$place:$library"
+		point 'in front of libfaketime.so.1' traced FAKETIME='2020-01-01 00:00:00' LD_PRELOAD="$library:$place"
+	else
+		skip 'a trace beside libfaketime.so.1' 'it is not installed'
+	fi
+	if command -v fakeroot > /dev/null 2>&1; then
+		point 'a trace in fakeroot' traced LD_PRELOAD="$library" fakeroot
+	else
+		skip 'a trace in fakeroot' 'it is not installed'
+	fi
+fi
+
 # ---- who has an allocator of his own ----
 
 build own -Wl,--export-dynamic << 'END'
