@@ -26,8 +26,8 @@
 #define ALLOC_PATIENCE 1024u /* tries in vain, a millisecond apart; .. */
 #define ALLOC_ENDED 4u       /* .. counts as so many if a thread ended meanwhile, and still there is nothing */
 #define ALLOC_OWN 2u         /* that many are at most our own */
-#define ALLOC_ZERO_ASK HAK_HARD_OR(16384u, 4097u) /* from here on it pays to ask whether the memory is zero already */
 #define ALLOC_EAGER 32u      /* the first, one behind the other */
+#define ALLOC_ZERO_ASK HAK_HARD_OR(16384u, 4097u) /* from here on it pays to ask whether the memory is zero already */
 
 static HAK_COLD void *alloc_fail(void)
 {

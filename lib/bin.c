@@ -155,22 +155,25 @@ static void bin_open(struct hak_heap *heap, unsigned class, size_t number, bool 
 	hak_count(&bin->counts.slabs_taken, hak_classes[class].slabs);
 }
 
-/* Blocks that are in use, or wait in caches and parcels. */
-static size_t bin_used(const struct hak_bin_counts *n)
-{
-	return hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed);
-}
+/* Bytes of all classes: of the heap's slabs, and of blocks that are in use or wait in caches and parcels, or are free. */
+struct bin_fill {
+	size_t held, used, free;
+	size_t small; /* of `used`, blocks of classes whose spans are one slab: up to 8 KiB */
+};
 
-HAK_FN struct hak_fill hak_bin_fill(const struct hak_heap *heap)
+static struct bin_fill bin_fill(const struct hak_heap *heap)
 {
-	struct hak_fill fill = {0, 0};
+	struct bin_fill fill = { .held = 0 };
 
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		const struct hak_bin_counts *n = &heap->bins[c].counts;
+		size_t used = (hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed)) * hak_classes[c].size;
 
-		fill.used += bin_used(n) * hak_classes[c].size;
 		fill.held += (hak_load(&n->slabs_taken, relaxed) - hak_load(&n->slabs_given, relaxed)) * HAK_SLAB_SIZE;
+		fill.used += used;
+		fill.small += hak_classes[c].slabs == 1 ? used : 0;
 	}
+	fill.free = fill.held - fill.used;
 	return fill;
 }
 
@@ -178,11 +181,9 @@ HAK_FN struct hak_fill hak_bin_fill(const struct hak_heap *heap)
  * written: they have no part in it, as the rest would become resident.  A small heap is not worth a huge page. */
 static bool bin_is_dense(const struct hak_heap *heap, unsigned class)
 {
-	size_t used = 0, held = hak_bin_fill(heap).held;
+	struct bin_fill fill = bin_fill(heap);
 
-	for (unsigned c = 0; c < HAK_CLASS_COUNT && hak_classes[c].slabs == 1; c++)
-		used += bin_used(&heap->bins[c].counts) * hak_classes[c].size;
-	return hak_classes[class].slabs == 1 && held >= HAK_SS_SIZE && used >= held / 8 * 5;
+	return hak_classes[class].slabs == 1 && fill.held >= HAK_SS_SIZE && fill.small >= fill.held / 8 * 5;
 }
 
 /* A class that takes slabs though it holds some, which are full, grows: so many that what it takes ahead is little beside. */
@@ -343,19 +344,17 @@ HAK_FN size_t hak_bin_purge(struct hak_heap *heap)
 }
 
 /* Blocks were handed out of what was free when pages went back last: half of it is not free any more. */
-static bool bin_is_wanted_back(const struct hak_heap *heap, struct hak_fill fill)
+static bool bin_is_wanted_back(const struct hak_heap *heap, struct bin_fill fill)
 {
-	return fill.held - fill.used < heap->inside_purged / 2 && fill.used > heap->inside_used;
+	return fill.free < heap->inside_purged / 2 && fill.used > heap->inside_used;
 }
 
 /* More than half of the heap's slabs is free inside them: whole pages of that go back, more each time that an eighth became
  * free or half of what was in use, but not for a while if they were wanted back soon. */
-static bool bin_is_left(const struct hak_heap *heap, struct hak_fill fill, uint32_t now)
+static bool bin_is_left(const struct hak_heap *heap, struct bin_fill fill, uint32_t now)
 {
-	size_t free = fill.held - fill.used;
-
-	return free >= fill.held / 2 && hak_elapsed(now, heap->inside_stamp) >= heap->inside_pause &&
-	       (heap->inside_purged == 0 || free >= heap->inside_purged + fill.held / 8 || fill.used <= heap->inside_used / 2);
+	return fill.free >= fill.held / 2 && hak_elapsed(now, heap->inside_stamp) >= heap->inside_pause &&
+	       (heap->inside_purged == 0 || fill.free >= heap->inside_purged + fill.held / 8 || fill.used <= heap->inside_used / 2);
 }
 
 /* Was memory taken since the last look, and not much less than what was freed? */
@@ -370,9 +369,9 @@ static bool bin_is_rising(struct hak_heap *heap, size_t used)
 }
 
 /* Beside what is taken anew an eighth or more is free inside slabs: that serves other sizes than those that are wanted now. */
-static bool bin_is_in_the_way(struct hak_heap *heap, struct hak_fill fill)
+static bool bin_is_in_the_way(struct hak_heap *heap, struct bin_fill fill)
 {
-	if (heap->fresh < BIN_INSIDE_LEAST || heap->fresh < fill.held / BIN_FRESH_EACH || fill.held - fill.used < fill.held / 8)
+	if (heap->fresh < BIN_INSIDE_LEAST || heap->fresh < fill.held / BIN_FRESH_EACH || fill.free < fill.held / 8)
 		return false;
 	heap->fresh = heap->fresh_seen = 0;
 	return true;
@@ -381,7 +380,7 @@ static bool bin_is_in_the_way(struct hak_heap *heap, struct hak_fill fill)
 HAK_FN void hak_bin_tend(struct hak_heap *heap)
 {
 	uint32_t now = hak_os_now();
-	struct hak_fill fill = hak_bin_fill(heap);
+	struct bin_fill fill = bin_fill(heap);
 	bool is_rising = bin_is_rising(heap, fill.used);
 
 	if (!hak_setting(ace_enabled) || fill.held < fill.used)
@@ -391,11 +390,11 @@ HAK_FN void hak_bin_tend(struct hak_heap *heap)
 			heap->inside_pause = BIN_INSIDE_PAUSE_MS;
 		heap->inside_purged = 0;
 	}
-	if (fill.held - fill.used < BIN_INSIDE_LEAST)
+	if (fill.free < BIN_INSIDE_LEAST)
 		return;
 	if (bin_is_left(heap, fill, now)) {
 		heap->inside_pause = 0;
-		heap->inside_purged = fill.held - fill.used;
+		heap->inside_purged = fill.free;
 		heap->inside_used = fill.used;
 		heap->inside_stamp = now;
 	} else if (!is_rising || !bin_is_in_the_way(heap, fill)) {

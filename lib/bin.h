@@ -7,11 +7,6 @@
 
 #include "heap.h"
 
-struct hak_fill {
-	size_t used, held; /* bytes handed out, and of the slabs that they come from */
-};
-
-HAK_FN struct hak_fill hak_bin_fill(const struct hak_heap *heap);   /* of all classes; any thread */
 HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class); /* a slab with free blocks; false: no memory */
 /* Up to n blocks of the slabs at hand into array[1] .., the lowest address on top; how many. */
 HAK_FN unsigned hak_bin_carve(struct hak_heap *heap, unsigned class, void **array, unsigned n);

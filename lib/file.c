@@ -115,25 +115,23 @@ HAK_FN int hak_file_create(const char *path, bool is_new)
 }
 
 /* In place of fstat() libraries like fakeroot put one that allocates. */
-#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__)) /* the kernel's structure is the C library's */
-static bool file_stat(int file, struct stat *is) { return hak_call(SYS_fstat, file, (long)is, 0, 0) == 0; }
-#else
-static bool file_stat(int file, struct stat *is)
+static void file_stat(int file, struct stat *is)
 {
+#if HAK_CALL_FILLS
+	hak_call(SYS_fstat, file, (long)is, 0, 0);
+#else
 	int saved = errno;
-	bool ok = fstat(file, is) == 0;
 
-	errno = saved;
-	return ok;
-}
+	if (fstat(file, is) != 0)
+		errno = saved;
 #endif
+}
 
 HAK_FN void hak_file_identify(int file, struct hak_file_id *id)
 {
 	struct stat is = { .st_ino = 0 };
 
-	if (!file_stat(file, &is))
-		is.st_ino = 0;
+	file_stat(file, &is);
 	id->device = is.st_dev;
 	id->inode = is.st_ino;
 }

@@ -99,7 +99,7 @@ HAK_FN uint64_t hak_os_secret(void)
 
 /* ---- the time ---- */
 
-#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
+#if HAK_CALL_FILLS
 #ifdef __x86_64__
 #define OS_VDSO_CLOCK "__vdso_clock_gettime"
 #else
