@@ -400,7 +400,7 @@ static bool alloc_is_sure(const void *p, uint32_t tag)
 	if (!hak_block_is_mine(heap, tag) || hak_setting(secure))
 		return false;
 	cache = hak_heap_cache(heap, tag ^ heap->tag);
-	return hak_class_is_start(cache->shape, p) && !hak_cache_is_newest(cache->top, p);
+	return !hak_cache_is_full(cache) && hak_class_is_start(cache->shape, p) && !hak_cache_is_newest(cache->top, p);
 }
 
 /* On its own, since what has a variable on the stack is guarded by the compiler, call by call. */

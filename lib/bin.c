@@ -14,6 +14,7 @@
 #define BIN_EMPTY_KEPT HAK_HARD_OR(1u, 0u)   /* wholly free slabs of a class that a heap keeps */
 #define BIN_PREFILL_MOST HAK_HARD_OR(4u, 1u) /* slabs taken at once */
 #define BIN_GROWING HAK_HARD_OR(8u, 1u)      /* slabs of a class that wants more, from which it grows */
+#define BIN_YOUNG_STEP 4u                    /* to HAK_YOUNG, by a block above 1 KiB: fewer such go home by themselves */
 #define BIN_GUARD_EACH HAK_HARD_OR(4u, 1u)   /* one span in so many is followed by a guard, with HAKMEM_SECURE=2 */
 #define BIN_INSIDE_LEAST ((size_t)HAK_HARD_OR(8, 1) << 20) /* free bytes inside slabs from which pages go back */
 #define BIN_INSIDE_MS 1000u                  /* what is wanted back within that time .. */
@@ -322,6 +323,20 @@ HAK_FN HAK_NOINLINE void hak_bin_put(struct hak_bin *bin, void *p)
 {
 	hak_count(&bin->counts.put, 1);
 	bin_put(bin, p);
+}
+
+HAK_FN void hak_bin_take_home(struct hak_heap *heap, unsigned class, void *p)
+{
+	struct hak_bin *bin = &heap->bins[class];
+
+	if (hak_unlikely(hak_cache_is_newest(heap->caches[class].top, p)))
+		bin_die(hak_slab_head(hak_registry_number(p)), HAK_PUT_TWICE, p);
+	hak_bin_put(bin, p);
+	if (!hak_bin_is_young(bin))
+		return;
+	bin->freed = (uint8_t)(bin->freed + (class < HAK_TINY_CLASSES ? 1 : BIN_YOUNG_STEP));
+	if (!hak_bin_is_young(bin) && bin->capacity)
+		heap->caches[class].end = hak_bin_cache_end(bin);
 }
 
 HAK_FN void hak_bin_give_empty(struct hak_bin *bin)

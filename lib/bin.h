@@ -12,6 +12,7 @@ HAK_FN bool hak_bin_provide(struct hak_heap *heap, unsigned class); /* a slab wi
 HAK_FN unsigned hak_bin_carve(struct hak_heap *heap, unsigned class, void **array, unsigned n);
 HAK_FN void *hak_bin_carve_one(struct hak_bin *bin, bool *zero);
 HAK_FN void hak_bin_put(struct hak_bin *bin, void *p);                              /* a block goes back to its slab */
+HAK_FN void hak_bin_take_home(struct hak_heap *heap, unsigned class, void *p); /* the same, past a cache that has no room: H10 */
 HAK_FN void hak_bin_give_oldest(struct hak_heap *heap, unsigned class, unsigned n); /* n cached blocks to their slabs */
 HAK_FN void hak_bin_give_empty(struct hak_bin *bin);               /* slabs wholly free go to the pool */
 HAK_FN void hak_bin_settle(struct hak_heap *heap, unsigned class); /* both, of all that is cached */

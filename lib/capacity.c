@@ -4,6 +4,7 @@
 
 #define CAPACITY_MOST HAK_HARD_OR(255u, 1u)    /* places of a cache */
 #define CAPACITY_ONE_WAY HAK_HARD_OR(31u, 1u)  /* places of a cache that only overflows, or only underflows */
+#define CAPACITY_YOUNG_BYTES 2048u             /* that a young class hands its cache at once: frees do not fill it, H10 */
 #define CAPACITY_CLASS_BYTES ((size_t)4 << 20) /* that one cache may hold */
 #define CAPACITY_HEAP_BYTES ((size_t)6 << 20)  /* that all caches of a heap may hold */
 
@@ -41,7 +42,7 @@ static bool capacity_set(struct hak_heap *heap, unsigned class, unsigned capacit
 	bin->array = array;
 	bin->capacity = (uint16_t)capacity;
 	cache->top = array + cached;
-	cache->end = hak_cache_place(array + capacity);
+	cache->end = hak_bin_cache_end(bin);
 	return true;
 }
 
@@ -77,11 +78,15 @@ HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flush
 
 HAK_FN unsigned hak_capacity_batch(const struct hak_heap *heap, unsigned class)
 {
-	unsigned capacity = heap->bins[class].capacity, batch = (capacity + 1) / 2, fixed = hak_setting(fc_refill);
+	const struct hak_bin *bin = &heap->bins[class];
+	unsigned young = CAPACITY_YOUNG_BYTES / (unsigned)hak_classes[class].size;
+	unsigned capacity = bin->capacity, batch = (capacity + 1) / 2, fixed = hak_setting(fc_refill);
 
 	if (hak_setting(tiny_refill_count) && hak_classes[class].size <= HAK_TINY_MAX)
 		fixed = hak_setting(tiny_refill_count);
 	if (fixed)
 		batch = fixed;
+	else if (hak_bin_is_young(bin) && hak_load(&bin->counts.carved, relaxed) < HAK_YOUNG && batch > young)
+		batch = young;
 	return batch < capacity ? batch : capacity;
 }

@@ -107,7 +107,7 @@ static enum hak_check check_cache(const struct hak_heap *heap, unsigned class)
 	if (bin->capacity == 0)
 		return cache->top == hak_null_place && hak_cache_is_full(cache) ? HAK_CHECK_OK : HAK_CHECK_CACHE_PLACE;
 	if (cache->top < bin->array || cache->top > bin->array + bin->capacity ||
-	    cache->end != hak_cache_place(bin->array + bin->capacity) || bin->array[0])
+	    cache->end != hak_bin_cache_end(bin) || bin->array[0])
 		return HAK_CHECK_CACHE_PLACE;
 	for (void **at = cache->top; at > bin->array; at--) {
 		if (!check_is_cached_block(heap, class, *at))

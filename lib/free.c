@@ -65,6 +65,8 @@ static bool free_own(struct hak_heap *heap, void *p, unsigned class)
 {
 	struct hak_cache *cache = &heap->caches[class];
 
+	if (hak_bin_is_young(&heap->bins[class]))
+		return false;
 	hak_misuse_check(heap, class, "free", p, UINT_MAX);
 	if (hak_cache_is_full(cache))
 		return false;

@@ -123,8 +123,11 @@ static void heap_init(struct hak_heap *heap, uint32_t id)
 	heap->tag = id << HAK_TAG_SHIFT;
 	heap->room = HAK_HEAP_ROOM;
 	is_joint = hak_setting(ace_enabled) && hak_setting(tiny_use_superslab) && !hak_setting(secure); /* each size exact */
-	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		heap->caches[c] = (struct hak_cache){ hak_null_place, hak_cache_place(hak_null_place), hak_classes[c].shape };
+		if (hak_setting(secure)) /* which finds more */
+			heap->bins[c].freed = HAK_YOUNG;
+	}
 	for (size_t i = 0; i < HAK_COUNT_OF(heap->direct); i++) {
 		unsigned class = heap_class_of_step(i);
 

@@ -16,10 +16,13 @@
  * H4  An idle heap's inbox is empty as soon as all senders and visitors have gone on: who pushes looks at the state
  *     after the push, who makes a heap idle looks at the inbox after that (both sequentially consistent).
  * H8  The first blocks of neighbouring sizes come from one class, so that they share pages: a small process would have a page,
- *     and a slab's head, for each size that it ever asked for.  Of two doublings when it has handed out 4 KiB each has one of its
- *     own; of one, when it has handed out 16 KiB, they part for good.
+ *     and a slab's head, for each size that it ever asked for.  Of two doublings when 8 KiB of it are in use or cached each has
+ *     one of its own; of one, when 16 KiB are, they part for good.
  * H9  What stands above `top` was popped since those places were last cleared, and no put has happened since then if the bin
  *     still counts as many as then: such a block is not free in its slab (refill_check_popped).
+ * H10 Young: the first blocks of a class that come back go home to their slabs, each by itself, and no cache takes them; the
+ *     first of others' that a heap frees leave at once, each in a parcel of its own.  So who frees them again is found.  A block
+ *     that left is under way as long as its heap has received no parcel since.
  *
  * use:   NONE -> OWNER (enter) -> NONE (exit);  NONE -> VISITOR -> NONE;  VISITOR -> LEFT (owner's end) -> the visitor's.
  * state: LIVE -> IDLE (owner, thread exit) -> LIVE (adopter or visitor);  LIVE -> IDLE or LOST (fork's child);
@@ -48,9 +51,12 @@ struct hak_bin {
 	uint16_t empty;                /* slabs in the list that are wholly free */
 	uint16_t prefill;              /* slabs to take at once next time; 0: one */
 	bool flushing;                 /* the last cold call was a flush */
+	uint8_t freed;                 /* steps to HAK_YOUNG: H10 */
 	size_t put_then;               /* counts.put when the places above top were last cleared: H9 */
 	struct hak_bin_counts counts;
 };
+
+#define HAK_YOUNG HAK_HARD_OR(32u, 4u) /* H10 */
 
 #define HAK_OUT_SHIFT 6 /* places of an out-cache */
 
@@ -71,6 +77,13 @@ struct hak_delay {
 	void *blocks[HAK_DELAY_SMALL + HAK_DELAY_LARGE];
 };
 
+/* A block that went home by itself, and how many parcels its heap had received before that. */
+struct hak_sent {
+	const void *p;
+	uint32_t owner;
+	size_t received;
+};
+
 enum hak_heap_use { HAK_USE_NONE, HAK_USE_OWNER, HAK_USE_VISITOR, HAK_USE_LEFT };
 enum hak_heap_state { HAK_HEAP_LIVE, HAK_HEAP_IDLE, HAK_HEAP_LOST };
 
@@ -80,6 +93,7 @@ struct hak_heap {
 	struct hak_cache *direct[HAK_DIRECT_MAX / HAK_ALIGN + 1]; /* (size + 15) / 16 -> its cache */
 	struct hak_parcel *outgoing[HAK_OUTGOING];
 	struct hak_parcel *spare;    /* one empty parcel */
+	struct hak_sent sent[2];     /* by themselves, the last ones: H10 */
 	struct hak_parcel *received; /* taken from the inbox, not yet unpacked */
 	uint32_t id;
 	_Atomic uint32_t use;     /* enum hak_heap_use */
@@ -166,6 +180,15 @@ HAK_HOT void hak_cache_push(struct hak_cache *cache, void *p)
 	cache->top[1] = p;
 	hak_signal_fence();
 	cache->top++;
+}
+
+/* H10: is each of its blocks that comes back looked at still? */
+HAK_HOT bool hak_bin_is_young(const struct hak_bin *bin) { return bin->freed < HAK_YOUNG; }
+
+/* Behind which place the cache of a bin is full. */
+HAK_HOT uint32_t hak_bin_cache_end(const struct hak_bin *bin)
+{
+	return hak_cache_place(bin->array + (hak_bin_is_young(bin) ? 0 : bin->capacity));
 }
 
 HAK_HOT uint32_t hak_heap_cached(const struct hak_heap *heap, unsigned class) /* blocks */

@@ -10,8 +10,8 @@
 
 #define REFILL_IDLE_TICKS HAK_HARD_OR(256u, 3u)   /* cold calls between two looks for caches that nobody uses */
 #define REFILL_INSIDE_TICKS HAK_HARD_OR(64u, 16u) /* cold calls between looks at what is free inside slabs */
-#define REFILL_JOINT_BYTES 16384u                 /* that a joint class hands out before its neighbours get slabs .. */
-#define REFILL_WIDE_BYTES 4096u                   /* .. and before those of another doubling do */
+#define REFILL_JOINT_BYTES 16384u                 /* of a joint class, in use or cached, before its neighbours get slabs .. */
+#define REFILL_WIDE_BYTES 8192u                   /* .. and before those of another doubling do */
 
 /* ---- the heap looks after itself ---- */
 
@@ -97,12 +97,14 @@ HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero
 /* H8: a class that serves its neighbours too has handed out enough: they are worth slabs of their own. */
 static void refill_part(struct hak_heap *heap, unsigned class)
 {
-	size_t most;
+	const struct hak_bin_counts *n = &heap->bins[class].counts;
+	size_t most, out;
 
 	if (!hak_heap_is_joint(heap, class))
 		return;
 	most = hak_heap_is_wide(heap, class) ? REFILL_WIDE_BYTES : REFILL_JOINT_BYTES;
-	if (hak_load(&heap->bins[class].counts.carved, relaxed) * hak_classes[class].size >= most)
+	out = hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed);
+	if (out * hak_classes[class].size >= most)
 		hak_heap_part(heap, class);
 }
 
@@ -216,11 +218,15 @@ HAK_FN void hak_refill_flush(struct hak_heap *heap, unsigned class, void *p)
 	struct hak_cache *cache = &heap->caches[class];
 	struct hak_bin *bin = &heap->bins[class];
 
+	hak_count(&bin->counts.direct_free, refill_is_direct());
+	if (hak_bin_is_young(bin)) {
+		hak_bin_take_home(heap, class, p);
+		return;
+	}
 	hak_heap_mend(heap, class);
 	refill_tick_inside(heap);
 	if (!heap->borrowed)
 		hak_capacity_adapt(heap, class, true);
-	hak_count(&bin->counts.direct_free, refill_is_direct());
 	if (bin->capacity == 0 || heap->borrowed) {
 		hak_bin_put(bin, p);
 		return;

@@ -54,7 +54,7 @@ static void remote_unpack(struct hak_heap *heap, struct hak_parcel *parcel)
 		if (!hak_cache_is_full(cache))
 			hak_cache_push(cache, p);
 		else
-			hak_bin_put(&heap->bins[class], p);
+			hak_bin_take_home(heap, class, p);
 	}
 }
 
@@ -211,17 +211,38 @@ static HAK_NOINLINE void remote_push_full(struct hak_heap *heap, unsigned place)
 	hak_remote_tick(heap); /* a thread that only frees sends its other parcels too */
 }
 
+/* H10: a block that is free in its slab, or under way, was freed before. */
+static void remote_check_first(const struct hak_heap *heap, const struct hak_sent *now, unsigned class)
+{
+	hak_misuse_check_slab("free", now->p);
+	for (unsigned i = 0; i < HAK_COUNT_OF(heap->sent); i++) {
+		const struct hak_sent *last = &heap->sent[i];
+
+		if (hak_unlikely(last->p == now->p && last->owner == now->owner && last->received == now->received))
+			hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", now->p, hak_classes[class].size);
+	}
+}
+
 /* The place is empty, or holds a parcel for another heap. */
 static HAK_NOINLINE void remote_send_first(struct hak_heap *heap, void *p, uint32_t tag)
 {
-	unsigned place = (tag >> HAK_TAG_SHIFT) % HAK_OUTGOING;
+	struct hak_sent now = { .p = p, .owner = tag >> HAK_TAG_SHIFT };
+	const struct hak_heap *owner = hak_heap_find(now.owner);
+	unsigned place = now.owner % HAK_OUTGOING;
 	struct hak_parcel *parcel;
 
+	now.received = owner ? hak_load(&owner->counts.parcels_received, relaxed) : 0;
+	remote_check_first(heap, &now, tag % (1u << HAK_TAG_SHIFT) / HAK_CACHE_SIZE);
 	if (heap->outgoing[place])
 		remote_push(heap, place);
-	parcel = remote_get_parcel(heap, tag >> HAK_TAG_SHIFT);
+	parcel = remote_get_parcel(heap, now.owner);
 	if (!parcel)
 		return; /* no memory for 512 bytes: the block is lost, the program is not */
+	if (hak_load(&heap->counts.parcels_sent, relaxed) < HAK_YOUNG) {
+		parcel->limit = 1;
+		heap->sent[1] = heap->sent[0];
+		heap->sent[0] = now;
+	}
 	heap->outgoing[place] = parcel;
 	hak_remote_send(heap, p, tag);
 }
@@ -234,7 +255,6 @@ HAK_FN void hak_remote_send(struct hak_heap *heap, void *p, uint32_t tag)
 
 	if (hak_unlikely(!hak_class_is_start(hak_classes[class].shape, p)))
 		hak_misuse_check_slab("free", p);
-
 	if (!parcel || (parcel->tag ^ tag) >= HAK_TAG_CLASSES) {
 		remote_send_first(heap, p, tag);
 		return;

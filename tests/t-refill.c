@@ -31,6 +31,16 @@ static void start(void)
 	}
 }
 
+/* H10 is over. */
+static void grow_up(void)
+{
+	for (int i = 0; i < heap_count; i++) {
+		heaps[i]->counts.parcels_sent = HAK_YOUNG;
+		for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+			heaps[i]->bins[c].freed = HAK_YOUNG;
+	}
+}
+
 /* ---- what alloc and hot do ---- */
 
 static void *take(struct hak_heap *heap, unsigned class)
@@ -387,12 +397,59 @@ static void young(const void *with)
 	(void)with;
 	start();
 	wide = take_while_served(200, 512);
-	hold(wide >= 4096 && wide < 4096 + most && hak_heap_serving(heaps[0], hak_class_of(200)) == hak_class_of(256));
+	hold(wide >= 8192 && wide < 8192 + most && hak_heap_serving(heaps[0], hak_class_of(200)) == hak_class_of(256));
 	narrow = wide + take_while_served(300, 512);
 	hold(narrow >= 16384 && narrow < 16384 + most && hak_heap_serving(heaps[0], hak_class_of(300)) == hak_class_of(300));
 	hold(heaps[0]->bins[hak_class_of(300)].capacity == 0);
 	hold(hak_heap_serving(heaps[0], hak_class_of(200)) == hak_class_of(256));
 	hold(hak_heap_serving(heaps[0], hak_class_of(700)) == hak_class_of(2048));
+}
+
+/* H10: frees of a class go to its slabs at first, each by itself; then its cache takes them. */
+static void check_first_frees(struct hak_heap *heap, unsigned class)
+{
+	unsigned first = class < HAK_TINY_CLASSES ? HAK_YOUNG : HAK_YOUNG / 4;
+	void *p[HAK_YOUNG + 1];
+	size_t put = heap->bins[class].counts.put;
+
+	for (unsigned i = 0; i <= first; i++)
+		p[i] = take(heap, class);
+	for (unsigned i = 0; i < first; i++) {
+		unsigned cached = hak_heap_cached(heap, class);
+
+		hold(hak_bin_is_young(&heap->bins[class]) && hak_cache_is_full(&heap->caches[class]));
+		give(heap, p[i]);
+		hold(heap->bins[class].counts.put == put + i + 1 && hak_heap_cached(heap, class) == cached);
+	}
+	hold(!hak_bin_is_young(&heap->bins[class]));
+	give(heap, p[first]);
+	hold(heap->bins[class].counts.put == put + first && *heap->caches[class].top == p[first]);
+	check_sum(heap, class, 0);
+}
+
+/* .. and so do those that others send, which come one by one. */
+static void check_first_sent(struct hak_heap *from, struct hak_heap *to, unsigned class)
+{
+	for (unsigned i = 0; i < HAK_YOUNG; i++) {
+		give(from, take(to, class));
+		hold(from->counts.parcels_sent == i + 1 && hak_remote_receive(to) && to->inbox == NULL);
+	}
+	hold(!hak_bin_is_young(&to->bins[class]));
+	give(from, take(to, class));
+	hold(from->counts.parcels_sent == HAK_YOUNG && to->inbox == NULL);
+	send_all();
+	check_sum(to, class, 0);
+}
+
+static void first_frees(const void *with)
+{
+	(void)with;
+	start();
+	check_first_sent(heaps[1], heaps[0], 5);
+	for (unsigned class = 0; class < HAK_CLASS_COUNT; class += 3)
+		if (class != 0)
+			check_first_frees(heaps[2], class);
+	check_leave();
 }
 
 /* Each call is counted. */
@@ -431,7 +488,9 @@ int main(void)
 		silent_and_good("HAKMEM_FC_REFILL", with_refill, batches[i]);
 	silent_and_good("HAKMEM_TINY_FRONT_DIRECT", starved, 1);
 	silent_and_good("a young heap", young, 1);
+	silent_and_good("first frees", first_frees, 1);
 	start();
+	grow_up();
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		check_first(c);
 	ok(failures() == 0, "a span of each class, in order, to its last block");

@@ -2,7 +2,7 @@
 /* A block is freed twice, eight others between.
  *
  * 1 2 guard: free(*): double free of a block of 112 bytes
- * 3: free(*): double free of a block of 128 bytes
+ * 0 3: free(*): double free of a block of 128 bytes
  * guard: it was done: drop main
  * guard: it was allocated: take main
  * guard: it was freed: drop main */
