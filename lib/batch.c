@@ -2,6 +2,7 @@
 
 #include "journal.h"
 #include "os.h"
+#include "pages.h"
 #include "policy.h"
 #include "stats.h"
 #include "superslab.h"
@@ -58,7 +59,7 @@ static void batch_stamp_purge(size_t slot, uint32_t mask)
 {
 	hak_store(&hak_registry_slot(slot)->purge_stamp, hak_os_now(), relaxed);
 	if (mask != UINT32_MAX)
-		hak_store(&hak_registry_slot(slot)->huge, 0, relaxed); /* its huge page is broken up */
+		hak_pages_broken(slot);
 }
 
 /* The free dirty slabs of a slot go back to the kernel; returns bytes. */

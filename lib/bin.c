@@ -352,8 +352,13 @@ HAK_FN size_t hak_bin_purge(struct hak_heap *heap)
 	size_t bytes = 0;
 
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
-		for (struct hak_slab *slab = heap->bins[c].first; slab; slab = slab->next)
-			bytes += hak_slab_purge(slab);
+		for (struct hak_slab *slab = heap->bins[c].first; slab; slab = slab->next) {
+			size_t back = hak_slab_purge(slab);
+
+			if (back > 0)
+				hak_pages_broken(slab->number / HAK_SS_SLABS);
+			bytes += back;
+		}
 	hak_count_process(inside_bytes, bytes);
 	return bytes;
 }
@@ -392,30 +397,28 @@ static bool bin_is_in_the_way(struct hak_heap *heap, struct bin_fill fill)
 	return true;
 }
 
-HAK_FN void hak_bin_tend(struct hak_heap *heap)
+HAK_FN enum hak_tend hak_bin_tend(struct hak_heap *heap)
 {
 	uint32_t now = hak_os_now();
 	struct bin_fill fill = bin_fill(heap);
 	bool is_rising = bin_is_rising(heap, fill.used);
 
 	if (!hak_setting(ace_enabled) || fill.held < fill.used)
-		return;
+		return HAK_TEND_NOTHING;
 	if (bin_is_wanted_back(heap, fill)) {
 		if (hak_elapsed(now, heap->inside_stamp) < BIN_INSIDE_MS)
 			heap->inside_pause = BIN_INSIDE_PAUSE_MS;
 		heap->inside_purged = 0;
 	}
 	if (fill.free < BIN_INSIDE_LEAST)
-		return;
-	if (bin_is_left(heap, fill, now)) {
-		heap->inside_pause = 0;
-		heap->inside_purged = fill.free;
-		heap->inside_used = fill.used;
-		heap->inside_stamp = now;
-	} else if (!is_rising || !bin_is_in_the_way(heap, fill)) {
-		return;
-	}
-	hak_bin_purge(heap);
+		return HAK_TEND_NOTHING;
+	if (!bin_is_left(heap, fill, now))
+		return is_rising && bin_is_in_the_way(heap, fill) ? HAK_TEND_PURGE : HAK_TEND_NOTHING;
+	heap->inside_pause = 0;
+	heap->inside_purged = fill.free;
+	heap->inside_used = fill.used;
+	heap->inside_stamp = now;
+	return HAK_TEND_SHRINK;
 }
 
 /* What the out-cache holds.  Its blocks were counted when they went there (hak_guard_passed); these are not handed out. */

@@ -17,6 +17,7 @@ HAK_FN void hak_bin_give_oldest(struct hak_heap *heap, unsigned class, unsigned 
 HAK_FN void hak_bin_give_empty(struct hak_bin *bin);               /* slabs wholly free go to the pool */
 HAK_FN void hak_bin_settle(struct hak_heap *heap, unsigned class); /* both, of all that is cached */
 HAK_FN size_t hak_bin_purge(struct hak_heap *heap);                /* free pages inside slabs go back; bytes */
-HAK_FN void hak_bin_tend(struct hak_heap *heap);                   /* the same, if it is worth it */
+enum hak_tend { HAK_TEND_NOTHING, HAK_TEND_PURGE, HAK_TEND_SHRINK }; /* shrink: less than half is in use */
+HAK_FN enum hak_tend hak_bin_tend(struct hak_heap *heap); /* is what is free inside slabs worth a purge? */
 
 #endif

@@ -3,7 +3,8 @@
 #include "journal.h"
 
 #define CAPACITY_MOST HAK_HARD_OR(255u, 1u)    /* places of a cache */
-#define CAPACITY_ONE_WAY HAK_HARD_OR(31u, 1u)  /* places of a cache that only overflows, or only underflows */
+#define CAPACITY_ONE_WAY HAK_HARD_OR(31u, 1u)  /* places of a cache that only overflows, or only underflows, .. */
+#define CAPACITY_ONE_WAY_LARGE HAK_HARD_OR(7u, 1u) /* .. and of blocks above 8 KiB */
 #define CAPACITY_YOUNG_BYTES 2048u             /* that a young class hands its cache at once: frees do not fill it, H10 */
 #define CAPACITY_CLASS_BYTES ((size_t)4 << 20) /* that one cache may hold */
 #define CAPACITY_HEAP_BYTES ((size_t)6 << 20)  /* that all caches of a heap may hold */
@@ -67,13 +68,19 @@ HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flush
 		capacity = fixed ? fixed : capacity_start(class);
 	else if (fixed || !hak_setting(ace_enabled) || bin->capacity >= capacity_most(class))
 		return;
-	else if (!turned && bin->capacity >= CAPACITY_ONE_WAY)
+	else if (!turned && bin->capacity >= (hak_classes[class].slabs == 1 ? CAPACITY_ONE_WAY : CAPACITY_ONE_WAY_LARGE))
 		return;
 	else if (heap->cache_bytes + (size_t)bin->capacity * hak_classes[class].size > CAPACITY_HEAP_BYTES)
 		return;
 	if (bin->capacity >= CAPACITY_ONE_WAY)
 		hak_journal_write(HAK_DECISION_cache_grow, class, bin->capacity, capacity, 0, 0);
 	capacity_set(heap, class, capacity);
+}
+
+HAK_FN void hak_capacity_restart(struct hak_heap *heap, unsigned class)
+{
+	if (!hak_setting(fc_cap) && heap->bins[class].capacity > capacity_start(class))
+		capacity_set(heap, class, capacity_start(class));
 }
 
 HAK_FN unsigned hak_capacity_batch(const struct hak_heap *heap, unsigned class)

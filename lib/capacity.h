@@ -7,6 +7,7 @@
 #include "heap.h"
 
 HAK_FN void hak_capacity_adapt(struct hak_heap *heap, unsigned class, bool flushing); /* at a cold call */
+HAK_FN void hak_capacity_restart(struct hak_heap *heap, unsigned class); /* as at first; the cache is empty */
 HAK_FN unsigned hak_capacity_batch(const struct hak_heap *heap, unsigned class);      /* blocks of a refill */
 
 #endif

@@ -32,6 +32,14 @@ HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense)
 	pages_advise(hak_registry_address(slot * HAK_SS_SLABS), HAK_SS_SIZE, huge);
 }
 
+HAK_FN void hak_pages_broken(size_t slot)
+{
+	if (!hak_load(&hak_registry_slot(slot)->huge, relaxed))
+		return;
+	hak_store(&hak_registry_slot(slot)->huge, 0, relaxed);
+	pages_advise(hak_registry_address(slot * HAK_SS_SLABS), HAK_SS_SIZE, false);
+}
+
 HAK_FN void hak_pages_large(char *at, size_t bytes)
 {
 	if (hak_setting(thp) != THP_AUTO)

@@ -10,6 +10,7 @@
 
 #define REFILL_IDLE_TICKS HAK_HARD_OR(256u, 3u)   /* cold calls between two looks for caches that nobody uses */
 #define REFILL_INSIDE_TICKS HAK_HARD_OR(64u, 16u) /* cold calls between looks at what is free inside slabs */
+#define REFILL_INSIDE_AGAIN 16u                   /* .. and since pages inside them went back */
 #define REFILL_JOINT_BYTES 16384u                 /* of a joint class, in use or cached, before its neighbours get slabs .. */
 #define REFILL_WIDE_BYTES 8192u                   /* .. and before those of another doubling do */
 
@@ -32,14 +33,34 @@ static HAK_COLD void refill_settle_idle(struct hak_heap *heap)
 	heap->idle_ticks = heap->ticks;
 }
 
+/* What caches hold keeps its pages, and they would hold as much of what is freed next. */
+static HAK_COLD void refill_shrink(struct hak_heap *heap)
+{
+	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
+		if (heap->bins[c].capacity > 0) {
+			hak_bin_settle(heap, c);
+			hak_capacity_restart(heap, c);
+		}
+}
+
+static void refill_tend(struct hak_heap *heap)
+{
+	enum hak_tend what = hak_bin_tend(heap);
+
+	if (what == HAK_TEND_SHRINK)
+		refill_shrink(heap);
+	if (what != HAK_TEND_NOTHING)
+		hak_bin_purge(heap);
+}
+
 /* The tick of who has entered the heap. */
 static void refill_tick_inside(struct hak_heap *heap)
 {
 	hak_remote_tick(heap);
 	if (heap->ticks - heap->idle_ticks >= REFILL_IDLE_TICKS)
 		refill_settle_idle(heap);
-	if (heap->ticks % REFILL_INSIDE_TICKS == 0)
-		hak_bin_tend(heap);
+	if (heap->ticks % (heap->inside_purged > 0 ? REFILL_INSIDE_AGAIN : REFILL_INSIDE_TICKS) == 0)
+		refill_tend(heap);
 }
 
 HAK_FN void hak_refill_tick(struct hak_heap *heap, size_t bytes)

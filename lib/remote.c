@@ -89,6 +89,12 @@ HAK_FN void hak_remote_drain(struct hak_heap *heap)
 		;
 }
 
+static void remote_tend(struct hak_heap *heap)
+{
+	if (hak_bin_tend(heap) != HAK_TEND_NOTHING)
+		hak_bin_purge(heap);
+}
+
 /* Blocks for a heap that nobody owns: its inbox is emptied by who filled it. */
 static HAK_COLD void remote_visit_idle(struct hak_heap *idle)
 {
@@ -98,7 +104,7 @@ static HAK_COLD void remote_visit_idle(struct hak_heap *idle)
 		hak_count(&idle->counts.visited, 1);
 		hak_remote_settle(idle);
 		if (hak_load(&idle->counts.visited, relaxed) % REMOTE_QUIET_MOST == 0)
-			hak_bin_tend(idle);
+			remote_tend(idle);
 		hak_heap_release(idle); /* then look again: H4 */
 	}
 }
@@ -123,7 +129,7 @@ static HAK_COLD void remote_visit_live(struct hak_heap *heap)
 		remote_unpack_to_slabs(heap, parcel);
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++)
 		hak_bin_give_empty(&heap->bins[c]);
-	hak_bin_tend(heap);
+	remote_tend(heap);
 	hak_store(&heap->visit_received, hak_load(&heap->counts.parcels_received, relaxed), relaxed);
 	if (!hak_heap_visit_end(heap))
 		hak_remote_leave(heap);

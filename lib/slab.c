@@ -69,11 +69,16 @@ HAK_FN void *hak_slab_carve_one(struct hak_slab *slab, bool *zero)
 /* Are blocks first .. last all free?  What lies behind the last block is. */
 static bool slab_are_free(const struct hak_slab *slab, size_t first, size_t last)
 {
-	size_t blocks = hak_classes[slab->class].blocks;
+	size_t blocks = hak_classes[slab->class].blocks, end = last < blocks ? last + 1 : blocks;
 
-	for (size_t i = first; i <= last && i < blocks; i++)
-		if (!(slab->bits[i / 64] >> (i % 64) & 1))
+	for (size_t i = first, next; i < end; i = next) {
+		uint64_t wanted;
+
+		next = (i / 64 + 1) * 64 < end ? (i / 64 + 1) * 64 : end;
+		wanted = UINT64_MAX >> (64 - (next - i)) << i % 64;
+		if ((slab->bits[i / 64] & wanted) != wanted)
 			return false;
+	}
 	return true;
 }
 
@@ -96,7 +101,5 @@ HAK_FN size_t hak_slab_purge(struct hak_slab *slab)
 			slab->fresh &= (uint8_t)~HAK_FRESH_PURGED;
 		run = 0;
 	}
-	if (bytes > 0) /* its huge page is broken up */
-		hak_store(&hak_registry_slot(slab->number / HAK_SS_SLABS)->huge, 0, relaxed);
 	return bytes;
 }

@@ -87,7 +87,7 @@ static void check_set(void)
 	is(option_of("HAKMEM_DIRTY_MIN").value, 24 << 20);
 	is(option_of("HAKMEM_DIRTY_MIN").source, HAKMEM_SOURCE_PROGRAM);
 	is(option_of("HAKMEM_DIRTY_MIN").type, HAKMEM_OPTION_SIZE);
-	is(option_of("HAKMEM_DIRTY_MIN").default_value, 4 << 20);
+	is(option_of("HAKMEM_DIRTY_MIN").default_value, 3 << 20);
 	is(option_of("HAKMEM_FC_CAP").source, HAKMEM_SOURCE_DEFAULT);
 	is(option_of("HAKMEM_FC_CAP").is_live, 0);
 	is(option_of("HAKMEM_SS_PREFAULT").type, HAKMEM_OPTION_ENUM);

@@ -121,6 +121,21 @@ static void check_superslabs(void)
 	ok(!hak_pages_is_always(), "or not");
 }
 
+/* Part of it went back: no huge page comes again.  One that never had huge pages is not asked about. */
+static void check_broken(void)
+{
+	size_t slot = map_slot();
+
+	set(HAK_TUNABLE_ID_thp, THP_AUTO);
+	hak_pages_superslab(slot, 1000, true);
+	need(advice(address(slot)) == ADVICE_HUGE);
+	hak_pages_broken(slot);
+	ok(advice(address(slot)) == ADVICE_NEVER && hak_registry_slot(slot)->huge == 0, "what went back in part gets no huge page");
+	need(hak_os_advise_huge(address(slot), HAK_SS_SIZE, true));
+	hak_pages_broken(slot);
+	ok(advice(address(slot)) == ADVICE_HUGE, "and is told so once");
+}
+
 static void large(enum thp thp, size_t mib, enum advice wanted)
 {
 	size_t slot = hak_registry_map((mib + 1) / 2, mib * MIB - 8192);
@@ -263,7 +278,8 @@ int main(void)
 		skip("this kernel has no huge pages, or does not say which there are");
 	} else {
 		check_superslabs();
-		check_large();
+		check_broken();
+	check_large();
 		check_refused_advice();
 	}
 	set(HAK_TUNABLE_ID_thp, THP_NEVER);
