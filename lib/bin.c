@@ -325,15 +325,29 @@ HAK_FN HAK_NOINLINE void hak_bin_put(struct hak_bin *bin, void *p)
 	bin_put(bin, p);
 }
 
+/* H10: a block that went home may have been carved again since. */
+static bool bin_is_carved(const struct hak_heap *heap, unsigned class, const void *p)
+{
+	for (void *const *at = heap->caches[class].top; *at; at--)
+		if (hak_unlikely(*at == p))
+			return true;
+	for (unsigned i = hak_heap_outs(heap, class); i > 0; i--)
+		if (hak_unlikely(heap->outs->array[class][i] == p))
+			return true;
+	return false;
+}
+
 HAK_FN void hak_bin_take_home(struct hak_heap *heap, unsigned class, void *p)
 {
 	struct hak_bin *bin = &heap->bins[class];
 
-	if (hak_unlikely(hak_cache_is_newest(heap->caches[class].top, p)))
+	if (!hak_bin_is_young(bin)) {
+		hak_bin_put(bin, p);
+		return;
+	}
+	if (hak_unlikely(bin_is_carved(heap, class, p)))
 		bin_die(hak_slab_head(hak_registry_number(p)), HAK_PUT_TWICE, p);
 	hak_bin_put(bin, p);
-	if (!hak_bin_is_young(bin))
-		return;
 	bin->freed = (uint8_t)(bin->freed + (class < HAK_TINY_CLASSES ? 1 : BIN_YOUNG_STEP));
 	if (!hak_bin_is_young(bin) && bin->capacity)
 		heap->caches[class].end = hak_bin_cache_end(bin);

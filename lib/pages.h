@@ -11,7 +11,8 @@
 
 /* A SuperSlab that is wholly mapped.  dense: the heap fills what it takes with small blocks. */
 HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense);
-/* Memory of a SuperSlab went back in part.  If it has huge pages no more shall come: khugepaged would make all of it present. */
+/* Memory of a SuperSlab went back in part.  If HAKMEM_THP=auto asked for huge pages none comes again, here and beside: khugepaged
+ * would make all of it present. */
 HAK_FN void hak_pages_broken(size_t slot);
 HAK_FN void hak_pages_present(char *at, size_t bytes); /* new memory of a SuperSlab: HAKMEM_SS_PREFAULT 1 and 2 */
 HAK_FN void hak_pages_ready(char *at, size_t bytes); /* makes them present in any case */

@@ -42,7 +42,7 @@ struct hak_slot {
 	_Atomic uint32_t stamp;           /* hak_os_now() of the last slab given back */
 	_Atomic uint32_t purged;          /* slabs purged and not taken since */
 	_Atomic uint32_t purge_stamp;     /* hak_os_now() of the last purge */
-	_Atomic uint32_t huge;            /* a SuperSlab for which huge pages were asked */
+	_Atomic uint32_t huge;            /* a SuperSlab for which huge pages were asked: pages */
 	_Atomic uint32_t node;            /* whose memory it has: numa.h */
 } HAK_ALIGNED(HAK_LINE);
 

@@ -49,6 +49,8 @@ static void remote_unpack(struct hak_heap *heap, struct hak_parcel *parcel)
 		unsigned class = remote_home_class(heap, p);
 		struct hak_cache *cache = &heap->caches[class];
 
+		if (parcel->count == 1) /* H10: perhaps it is home already, and the class is not young any more */
+			hak_misuse_check_slab("free", p);
 		if (hak_unlikely(hak_cache_is_newest(cache->top, p)))
 			hak_say_fatal(HAK_FATAL_DOUBLE_FREE, "free", p, hak_classes[class].size);
 		if (!hak_cache_is_full(cache))
@@ -244,7 +246,7 @@ static HAK_NOINLINE void remote_send_first(struct hak_heap *heap, void *p, uint3
 	parcel = remote_get_parcel(heap, now.owner);
 	if (!parcel)
 		return; /* no memory for 512 bytes: the block is lost, the program is not */
-	if (hak_load(&heap->counts.parcels_sent, relaxed) < HAK_YOUNG) {
+	if (hak_load(&heap->counts.parcels_sent, relaxed) + hak_load(&heap->counts.parcels_dropped, relaxed) < HAK_YOUNG) {
 		parcel->limit = 1;
 		heap->sent[1] = heap->sent[0];
 		heap->sent[0] = now;

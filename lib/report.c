@@ -169,7 +169,7 @@ static void report_add_slot(size_t *value, size_t s)
 	if (hak_load(&slot->state, relaxed) != HAK_SLOT_SLABS)
 		return;
 	TOTAL(superslabs)++;
-	TOTAL(superslabs_huge) += hak_load(&slot->huge, relaxed);
+	TOTAL(superslabs_huge) += hak_load(&slot->huge, relaxed) != 0;
 	TOTAL(superslab_bytes) += bytes;
 	TOTAL(slabs_free) += free;
 	TOTAL(slabs_dirty) += hak_count_bits(word >> 32);

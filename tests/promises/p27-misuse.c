@@ -139,6 +139,14 @@ static bool is_held(const char *p)
 	return false;
 }
 
+static bool is_one_of(const char *p, char *const *these, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (these[i] == p)
+			return true;
+	return false;
+}
+
 /* The cache overflowed, and was refilled, since the first free; the block was not handed out again. */
 static void twice_across_refill(void)
 {
@@ -151,6 +159,25 @@ static void twice_across_refill(void)
 	for (int i = 0; i < 200; i++)
 		keep(fresh(), size);
 	for (int i = 0; i < 300; i++)
+		if (!is_held(others[i])) {
+			free(again(others[i]));
+			return;
+		}
+}
+
+/* A few freed, some of them handed out again: the cache holds the others. */
+static void twice_recarved(void)
+{
+	char *others[8], *last;
+
+	for (int i = 0; i < 8; i++)
+		others[i] = fresh();
+	for (int i = 0; i < 8; i++)
+		free(others[i]);
+	do
+		keep(last = fresh(), size);
+	while (!is_one_of(last, others, 8) && held_count < PROBES);
+	for (int i = 8; i-- > 0;)
 		if (!is_held(others[i])) {
 			free(again(others[i]));
 			return;
@@ -262,6 +289,7 @@ static const struct misuse {
 	{ "a double free, 300 between", twice_after_300, 0, 0, -1 },
 	{ "a triple free", thrice, 0, 0, 0 },
 	{ "a double free across a refill", twice_across_refill, YOUNG, 0, -1 },
+	{ "a double free of what a refill brought", twice_recarved, YOUNG, 0, -1 },
 	{ "a double free, another size between", twice_other_size, 0, 0, -1 },
 	{ "a double free, here and in a thread", twice_here_and_there, YOUNG, YOUNG, 0 },
 	{ "a double free, in a thread and here", twice_there_and_here, YOUNG, YOUNG, 0 },
