@@ -27,7 +27,8 @@ static void pages_advise(char *at, size_t bytes, bool huge)
 /* A heap that comes and goes: what is asked for otherwise than its neighbour is a mapping of its own. */
 static bool pages_may_be(size_t slot)
 {
-	return !hak_load(&pages_were_broken, relaxed) || (slot > 0 && hak_load(&hak_registry_slot(slot - 1)->huge, relaxed));
+	return !hak_load(&pages_were_broken, relaxed) ||
+	       (slot > 0 && hak_load(&hak_registry_slot(slot - 1)->huge, relaxed) == PAGES_HUGE);
 }
 
 HAK_FN void hak_pages_superslab(size_t slot, size_t superslabs, bool dense)
