@@ -79,7 +79,7 @@ static size_t might_come(void)
 			if (pread(map, entries, sizeof(entries), (off_t)(at / 4096 * sizeof(*entries))) != sizeof(entries))
 				continue;
 			for (size_t i = 0; i < pages; i++)
-				in += entries[i] >> 63;
+				in += (size_t)(entries[i] >> 63);
 			bytes += in > 0 ? huge - in * 4096 : 0;
 		}
 	}
