@@ -14,7 +14,7 @@ struct work {
 	unsigned kept;             /* percent, made last */
 };
 
-static const struct work works[] = { /* a multiple of five */
+static const struct work works[] = {
 	{ "blocks of one size", 128, 256, 256, false, false, 0 },
 	{ "of one size, worked with", 128, 256, 256, true, true, 0 },
 	{ "small ones, by chance", 256, 32, 600, true, false, 0 },
@@ -91,8 +91,10 @@ static size_t might_come(void)
 static void check(size_t number)
 {
 	const struct work *w = &works[number];
-	size_t n = w->mib * MIB / ((w->least + w->most) / 2), kept = n * w->kept / 100, before = resident(), live = 0, after;
+	size_t n = w->mib * MIB / ((w->least + w->most) / 2), kept = n * w->kept / 100, live = 0, before, after;
 
+	memset(blocks, 1, count * sizeof(*blocks)); /* a table of its own */
+	before = resident();
 	need(n <= count);
 	for (size_t i = 0; i < n; i++)
 		blocks[i] = make_written(draw_size(w));
@@ -117,28 +119,12 @@ static void check(size_t number)
 	hold(sysconf(_SC_PAGESIZE) != 4096 || might_come() <= most_extra());
 }
 
-/* Some at once, as they mostly sleep. */
+static const char *name_of(size_t number) { return works[number].name; }
+
 int main(void)
 {
-	enum { n = sizeof(works) / sizeof(*works), at_once = 5 };
-	pid_t child[n];
-
 	count = 128 * MIB / 100;
 	blocks = map_table(count * sizeof(*blocks));
-	for (size_t i = 0; i < n; i++) {
-		child[i] = fork();
-		need(child[i] >= 0);
-		if (child[i] == 0) {
-			memset(blocks, 1, count * sizeof(*blocks)); /* a table of its own */
-			check(i);
-			_exit(failures());
-		}
-		for (size_t k = i + 1 - at_once; (i + 1) % at_once == 0 && k <= i; k++) {
-			int status = -1;
-
-			need(waitpid(child[k], &status, 0) == child[k]);
-			ok(status == 0, "%s", works[k].name);
-		}
-	}
+	in_children(sizeof(works) / sizeof(*works), 5, check, name_of);
 	return done();
 }

@@ -85,8 +85,10 @@ static void check(size_t number)
 {
 	const struct way *way = &ways[number];
 	void *(*make_all)(void *) = way->is_mixed ? fill_mixed : fill;
-	size_t before = resident(), resting, trimmed;
+	size_t before, resting, trimmed;
 
+	memset(blocks, 1, count * sizeof(*blocks)); /* a table of its own */
+	before = resident();
 	if (way->made_elsewhere)
 		in_thread(make_all, NULL);
 	else
@@ -101,30 +103,16 @@ static void check(size_t number)
 	hold(trimmed < 5);
 }
 
-/* All at once, as they mostly sleep. */
+static const char *name_of(size_t number) { return ways[number].name; }
+
 int main(void)
 {
 	enum { n = sizeof(ways) / sizeof(*ways) };
-	pid_t child[n];
 
 	/* what a cached block keeps is a page, however much was freed */
 	count = short_or_long(sysconf(_SC_PAGESIZE) > 4096 ? 256 * MIB : 128 * MIB, GIB) / size;
 	blocks = map_table(count * sizeof(*blocks));
 	memset(blocks, 1, count * sizeof(*blocks));
-	for (size_t i = 0; i < n; i++) {
-		child[i] = fork();
-		need(child[i] >= 0);
-		if (child[i] == 0) {
-			memset(blocks, 1, count * sizeof(*blocks)); /* a table of its own */
-			check(i);
-			_exit(failures());
-		}
-	}
-	for (size_t i = 0; i < n; i++) {
-		int status = -1;
-
-		need(waitpid(child[i], &status, 0) == child[i]);
-		ok(status == 0, "%s", ways[i].name);
-	}
+	in_children(n, n, check, name_of);
 	return done();
 }

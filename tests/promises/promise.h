@@ -117,4 +117,31 @@ static inline int in_child(void (*run)(size_t), size_t with)
 	return status;
 }
 
+/* Each of n works in a process of its own, so many at a time, as they mostly sleep; how each ended is a point. */
+static inline void in_children(size_t n, size_t at_once, void (*run)(size_t), const char *(*name)(size_t))
+{
+	pid_t child[64];
+
+	need(n <= 64);
+	for (size_t done = 0; done < n;) {
+		size_t end = n - done < at_once ? n : done + at_once;
+
+		for (size_t i = done; i < end; i++) {
+			child[i] = fork();
+			need(child[i] >= 0);
+			if (child[i] == 0) {
+				tap_failed = 0; /* the parent's do not count here */
+				run(i);
+				_exit(failures());
+			}
+		}
+		for (; done < end; done++) {
+			int status = -1;
+
+			need(waitpid(child[done], &status, 0) == child[done]);
+			ok(status == 0, "%s", name(done));
+		}
+	}
+}
+
 #endif
