@@ -1,5 +1,6 @@
 #include "bin.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "batch.h"
@@ -168,7 +169,7 @@ static struct bin_fill bin_fill(const struct hak_heap *heap)
 
 	for (unsigned c = 0; c < HAK_CLASS_COUNT; c++) {
 		const struct hak_bin_counts *n = &heap->bins[c].counts;
-		size_t used = (hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed)) * hak_classes[c].size;
+		size_t used = hak_bin_used(&heap->bins[c]) * hak_classes[c].size;
 
 		fill.held += (hak_load(&n->slabs_taken, relaxed) - hak_load(&n->slabs_given, relaxed)) * HAK_SLAB_SIZE;
 		fill.used += used;
@@ -325,18 +326,6 @@ HAK_FN HAK_NOINLINE void hak_bin_put(struct hak_bin *bin, void *p)
 	bin_put(bin, p);
 }
 
-/* H10: a block that went home may have been carved again since. */
-static bool bin_is_carved(const struct hak_heap *heap, unsigned class, const void *p)
-{
-	for (void *const *at = heap->caches[class].top; *at; at--)
-		if (hak_unlikely(*at == p))
-			return true;
-	for (unsigned i = hak_heap_outs(heap, class); i > 0; i--)
-		if (hak_unlikely(heap->outs->array[class][i] == p))
-			return true;
-	return false;
-}
-
 HAK_FN void hak_bin_take_home(struct hak_heap *heap, unsigned class, void *p)
 {
 	struct hak_bin *bin = &heap->bins[class];
@@ -345,7 +334,7 @@ HAK_FN void hak_bin_take_home(struct hak_heap *heap, unsigned class, void *p)
 		hak_bin_put(bin, p);
 		return;
 	}
-	if (hak_unlikely(bin_is_carved(heap, class, p)))
+	if (hak_unlikely(hak_heap_is_cached(heap, class, p, UINT_MAX))) /* it went home before, and was carved again since */
 		bin_die(hak_slab_head(hak_registry_number(p)), HAK_PUT_TWICE, p);
 	hak_bin_put(bin, p);
 	bin->freed = (uint8_t)(bin->freed + (class < HAK_TINY_CLASSES ? 1 : BIN_YOUNG_STEP));

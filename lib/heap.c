@@ -115,6 +115,20 @@ HAK_FN HAK_RACY unsigned hak_heap_outs(const struct hak_heap *heap, unsigned cla
 	               : 0;
 }
 
+HAK_FN bool hak_heap_is_cached(const struct hak_heap *heap, unsigned class, const void *p, unsigned most)
+{
+	unsigned cached = hak_heap_cached(heap, class);
+	void *const *top = heap->caches[class].top;
+
+	for (unsigned i = 0; i < cached && i < most; i++)
+		if (hak_unlikely(top[-(ptrdiff_t)i] == p))
+			return true;
+	for (unsigned i = hak_heap_outs(heap, class); i > 0; i--)
+		if (hak_unlikely(heap->outs->array[class][i] == p))
+			return true;
+	return false;
+}
+
 static void heap_init(struct hak_heap *heap, uint32_t id)
 {
 	bool is_joint;

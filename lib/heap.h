@@ -182,6 +182,12 @@ HAK_HOT void hak_cache_push(struct hak_cache *cache, void *p)
 	cache->top++;
 }
 
+/* Blocks that are in use, or wait in caches and parcels. */
+HAK_HOT size_t hak_bin_used(const struct hak_bin *bin)
+{
+	return hak_load(&bin->counts.carved, relaxed) - hak_load(&bin->counts.put, relaxed);
+}
+
 /* H10: is each of its blocks that comes back looked at still? */
 HAK_HOT bool hak_bin_is_young(const struct hak_bin *bin) { return bin->freed < HAK_YOUNG; }
 
@@ -279,6 +285,8 @@ HAK_FN void hak_heap_clear_above(struct hak_heap *heap, unsigned class); /* H7, 
 HAK_FN void hak_heap_part(struct hak_heap *heap, unsigned joint);        /* H8: its classes by doublings, or each for itself */
 HAK_FN bool hak_heap_split(struct hak_heap *heap);        /* gives it out-caches; its caches are empty; false: no memory */
 HAK_FN unsigned hak_heap_outs(const struct hak_heap *heap, unsigned class); /* blocks in its out-cache */
+/* Is p among the newest `most` blocks of the cache, or in the out-cache? */
+HAK_FN bool hak_heap_is_cached(const struct hak_heap *heap, unsigned class, const void *p, unsigned most);
 HAK_FN void hak_heap_lose(struct hak_heap *heap);         /* its owner will never leave it */
 HAK_FN void hak_heap_after_fork(const struct hak_heap *mine); /* in the child: other threads' heaps are idle, or lost */
 

@@ -29,14 +29,7 @@ HAK_FN void hak_misuse_check_slab(const char *entry, const void *p)
 
 HAK_FN void hak_misuse_check(const struct hak_heap *heap, unsigned class, const char *entry, const void *p, unsigned most)
 {
-	unsigned cached = hak_heap_cached(heap, class);
-	void *const *top = heap->caches[class].top;
-
 	hak_misuse_check_slab(entry, p);
-	for (unsigned i = 0; i < cached && i < most; i++)
-		if (hak_unlikely(top[-(ptrdiff_t)i] == p))
-			misuse_die_free(entry, p, hak_classes[class].size);
-	for (unsigned i = hak_heap_outs(heap, class); i > 0; i--)
-		if (hak_unlikely(heap->outs->array[class][i] == p))
-			misuse_die_free(entry, p, hak_classes[class].size);
+	if (hak_unlikely(hak_heap_is_cached(heap, class, p, most)))
+		misuse_die_free(entry, p, hak_classes[class].size);
 }

@@ -118,14 +118,12 @@ HAK_FN void *hak_refill_zeroed(struct hak_heap *heap, unsigned class, bool *zero
 /* H8: a class that serves its neighbours too has handed out enough: they are worth slabs of their own. */
 static void refill_part(struct hak_heap *heap, unsigned class)
 {
-	const struct hak_bin_counts *n = &heap->bins[class].counts;
-	size_t most, out;
+	size_t most;
 
 	if (!hak_heap_is_joint(heap, class))
 		return;
 	most = hak_heap_is_wide(heap, class) ? REFILL_WIDE_BYTES : REFILL_JOINT_BYTES;
-	out = hak_load(&n->carved, relaxed) - hak_load(&n->put, relaxed);
-	if (out * hak_classes[class].size >= most)
+	if (hak_bin_used(&heap->bins[class]) * hak_classes[class].size >= most)
 		hak_heap_part(heap, class);
 }
 
